@@ -1,0 +1,231 @@
+"""The model on disk: what a trainer publishes and a service takes up.
+
+    models/
+      20261122T101500Z-3f9a1c/    a bundle; complete, and never changed, once it has this name
+        mnist_cnn_model.h5
+        manifest.json             what the model is, how it was made, how well it did
+        history.csv
+        plots/*.png
+      current                     one line, the version to serve; replaced as a whole
+    or just
+      mnist_cnn_model.h5          dropped there by hand
+
+Everything is written aside under a name that begins with a dot, synced to disk and renamed, so
+that a reader sees all of it or nothing, whenever the writer dies. This module knows nothing of
+Keras, training or HTTP; a network is to it a function from pixels to probabilities.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits import image
+from digits.errors import BadBundle
+from digits.image import Pixels
+
+FORMAT = 1  # of the manifest; a reader refuses any other
+H5_NAME = "mnist_cnn_model.h5"
+MANIFEST_NAME = "manifest.json"
+CURRENT = "current"
+PLOTS = "plots"
+MAX_BYTES = 64 << 20  # of a file that is read into memory
+GOLDEN_TOLERANCE = 1e-4  # on each probability; processors round differently, wrong weights differ by far more
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model as read from disk, its hash proven. `path` is the folder that holds it."""
+
+    path: Path
+    manifest: Manifest
+    h5: bytes
+
+    @property
+    def version(self) -> str:
+        return str(self.manifest["version"])
+
+    @property
+    def sha256(self) -> str:
+        return str(self.manifest["model"]["sha256"])
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+def read_current(models: Path) -> Bundle:
+    """Read the bundle that `current` names or else the bare `.h5`. Raises `BadBundle`, never `OSError`."""
+    if (models / CURRENT).exists():
+        return read(models / current_version(models))
+    if (models / H5_NAME).exists():
+        return read_bare(models)
+    raise BadBundle("missing", f"there is no model in {models} yet; train one with python -m trainer")
+
+
+def current_version(models: Path) -> str:
+    """Return the version that `current` names. Raises `BadBundle`."""
+    version = read_bytes(models / CURRENT).decode(errors="replace").strip()
+    if not VERSION.fullmatch(version):
+        raise BadBundle("malformed", f"{models / CURRENT} does not name a version, but {version[:100]!r}")
+    if not (models / version).is_dir():
+        raise BadBundle("missing", f"{models / CURRENT} names {version}, but there is no such bundle")
+    return version
+
+
+def read(path: Path) -> Bundle:
+    """Read one bundle and check its `.h5` against its manifest. Raises `BadBundle`."""
+    manifest = read_manifest(path / MANIFEST_NAME)
+    bundle = Bundle(path, manifest, read_bytes(path / H5_NAME))
+    if bundle.version != path.name:
+        raise BadBundle("mismatch", f"{path / MANIFEST_NAME} is that of {bundle.version}")
+    if hash_of(bundle.h5) != bundle.sha256:
+        raise BadBundle("mismatch", f"{path / H5_NAME} is not the file of its manifest: its SHA-256 differs")
+    return bundle
+
+
+def read_bare(models: Path) -> Bundle:
+    """Read a `.h5` without a manifest; its version is made of its hash."""
+    h5 = read_bytes(models / H5_NAME)
+    sha256 = hash_of(h5)
+    model = {"file": H5_NAME, "sha256": sha256, "size": len(h5)}
+    return Bundle(models, {"format": FORMAT, "version": f"bare-{sha256[:12]}", "model": model}, h5)
+
+
+def read_manifest(path: Path) -> Manifest:
+    try:
+        manifest = json.loads(read_bytes(path))
+    except (ValueError, RecursionError) as exc:
+        if isinstance(exc, BadBundle):
+            raise
+        raise BadBundle("malformed", f"{path} is not JSON") from exc
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise BadBundle("malformed", f"{path} is not a manifest of format {FORMAT}")
+    model = manifest.get("model")
+    if not isinstance(manifest.get("version"), str) or not isinstance(model, dict) or "sha256" not in model:
+        raise BadBundle("malformed", f"{path} lacks the version or the SHA-256 of its model")
+    return manifest
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as exc:
+        raise BadBundle("missing", f"cannot read {path}: {exc.strerror}") from exc
+    if len(data) > MAX_BYTES:
+        raise BadBundle("malformed", f"{path} has more than {MAX_BYTES:,} bytes")
+    return data
+
+
+def versions(models: Path) -> list[str]:
+    """Return the versions of all bundles, the oldest first."""
+    return sorted(path.parent.name for path in models.glob(f"[!.]*/{MANIFEST_NAME}"))
+
+
+# --- golden images ------------------------------------------------------------------------------
+
+
+def golden(label: int, png: bytes, probabilities: list[float]) -> dict[str, Any]:
+    """Return what a manifest keeps of one image, so that any reader can ask its own network the same."""
+    return {"label": label, "image": base64.b64encode(png).decode(), "probabilities": probabilities}
+
+
+def check_golden(bundle: Bundle, network: Callable[[Pixels], Any]) -> None:
+    """Prove that a network answers the golden images as Keras did. Raises `BadBundle`."""
+    try:
+        samples = [
+            (image.read(base64.b64decode(sample["image"], validate=True)), sample["probabilities"])
+            for sample in bundle.manifest.get("golden", [])
+        ]
+        if not samples:
+            return
+        expected = np.array([probabilities for _, probabilities in samples], np.float32).reshape(-1, 10)
+    except (ValueError, KeyError, TypeError) as exc:
+        raise BadBundle("malformed", f"the golden images of {bundle.version} cannot be read: {exc}") from exc
+    difference = float(np.abs(network(np.stack([pixels for pixels, _ in samples])) - expected).max())
+    if not difference <= GOLDEN_TOLERANCE:  # so that NaN fails too
+        raise BadBundle("mismatch", f"{bundle.version} answers its golden images {difference:.2g} away from Keras")
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def draft(models: Path) -> Iterator[Path]:
+    """Lend an empty folder to put a bundle together in; what isn't committed at the end is removed.
+
+    Drafts that a killed trainer left are swept out first. Other publishers wait meanwhile.
+    """
+    models.mkdir(parents=True, exist_ok=True)
+    with (models / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in models.glob(".draft-*"):
+            shutil.rmtree(left)
+        for left in models.glob(f".{CURRENT}-*"):
+            left.unlink()
+        path = Path(tempfile.mkdtemp(prefix=".draft-", dir=models))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def commit(path: Path, manifest: Manifest) -> Bundle:
+    """Make a draft a bundle: complete its manifest, sync it, give it its name, and read it back.
+
+    The manifest is given without `format`, `version`, `created` and the file's hash and size,
+    which are filled in here. Raises `BadBundle` and `OSError`.
+    """
+    h5 = (path / H5_NAME).read_bytes()
+    now, sha256 = datetime.now(UTC), hash_of(h5)
+    version = f"{now:%Y%m%dT%H%M%SZ}-{sha256[:6]}"
+    model = {"file": H5_NAME, "sha256": sha256, "size": len(h5)} | manifest.get("model", {})
+    head = {"format": FORMAT, "version": version, "created": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
+    whole = head | manifest | {"model": model, "plots": sorted(plot.name for plot in path.glob(f"{PLOTS}/*.png"))}
+    (path / MANIFEST_NAME).write_text(json.dumps(whole, indent=1) + "\n")
+    path.chmod(0o755)  # mkdtemp keeps others out; a service may run as another user
+    for item in [path, *path.rglob("*")]:
+        sync(item)
+    os.rename(path, path.parent / version)
+    sync(path.parent)
+    return read(path.parent / version)
+
+
+def promote(bundle: Bundle) -> None:
+    """Let `current` name a bundle from now on."""
+    models = bundle.path.parent
+    aside = models / f".{CURRENT}-{os.getpid()}"
+    aside.write_text(f"{bundle.version}\n")
+    sync(aside)
+    os.replace(aside, models / CURRENT)
+    sync(models)
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder written to the disk itself before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def hash_of(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

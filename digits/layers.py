@@ -1,0 +1,449 @@
+"""Say each supported Keras layer in the operators of ONNX.
+
+Keras computes with the channels last, ONNX with the channels first. A `Tensor` remembers which
+way its values lie, so that a transposition is written only where the order changes. All shapes
+are known before anything runs; a layer that would need an absurd amount of memory is refused.
+
+This module knows nothing of files. Every function takes what a configuration says and distrusts it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from digits.errors import BadModel
+
+MAX_ELEMENTS = 1 << 22  # floats in one tensor of one image: 16 MiB
+
+Shape = tuple[int, ...]  # without the batch, channels last: (28, 28, 1)
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    name: str
+    shape: Shape
+    channels_first: bool = False
+
+
+@dataclass(slots=True)
+class Graph:
+    """An ONNX graph in the making. `keras` is the major version that wrote the file."""
+
+    keras: int
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+
+    def add(self, operator: str, inputs: Sequence[Tensor | str], shape: Shape, **attributes: Any) -> Tensor:
+        """Append a node; its output lies the way its first input does."""
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise BadModel("too_large", f"a layer's output of shape {shape} is more than {MAX_ELEMENTS:,} numbers")
+        names = [item if isinstance(item, str) else item.name for item in inputs]
+        output = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, names, [output], **attributes))
+        first = inputs[0]
+        return Tensor(output, shape, isinstance(first, Tensor) and first.channels_first)
+
+    def constant(self, value: NDArray[Any] | float) -> str:
+        array = np.asarray(value, np.float32) if not isinstance(value, np.ndarray) else value
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def reshape(self, x: Tensor, shape: Shape) -> Tensor:
+        target = self.constant(np.array([-1, *shape], np.int64))
+        return replace(self.add("Reshape", [x, target], shape), channels_first=False)
+
+    def channels_first(self, x: Tensor) -> Tensor:
+        if x.channels_first:
+            return x
+        if len(x.shape) != 3:
+            raise BadModel("unsupported", f"a layer for images of shape (h, w, c) is given {x.shape}")
+        if x.shape[2] == 1:  # the same bytes either way
+            h, w, c = x.shape
+            return replace(self.reshape(x, (c, h, w)), shape=x.shape, channels_first=True)
+        return replace(self.add("Transpose", [x], x.shape, perm=[0, 3, 1, 2]), channels_first=True)
+
+    def channels_last(self, x: Tensor) -> Tensor:
+        if not x.channels_first:
+            return x
+        return replace(self.add("Transpose", [x], x.shape, perm=[0, 2, 3, 1]), channels_first=False)
+
+    def along_channels(self, x: Tensor, values: Array) -> str:
+        """Return a constant that is broadcast along the last axis of Keras."""
+        return self.constant(values.reshape(-1, 1, 1) if x.channels_first and values.ndim else values)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer as the file has it: its class, its configuration, its own arrays by name."""
+
+    kind: str
+    name: str
+    config: dict[str, Any]
+    weights: dict[str, Array]
+
+    def get(self, key: str, default: Any) -> Any:
+        return self.config.get(key, default)
+
+    def flag(self, key: str) -> bool:
+        value = self.get(key, True)
+        if not isinstance(value, bool):
+            raise self.wrong(key, value)
+        return value
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        value = self.get(key, default)
+        if not is_integer(value) or value < 1:
+            raise self.wrong(key, value)
+        return int(value)
+
+    def number(self, key: str, default: float) -> float:
+        value = self.get(key, default)
+        value = default if value is None else value
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self.wrong(key, value)
+        return float(value)
+
+    def pair(self, key: str, default: Any = 1) -> tuple[int, int]:
+        value = self.get(key, default)
+        values = [value, value] if is_integer(value) else value
+        if not isinstance(values, list) or len(values) != 2 or not all(is_integer(v) and 1 <= v < 1024 for v in values):
+            raise self.wrong(key, value)
+        return values[0], values[1]
+
+    def weight(self, name: str, shape: Shape) -> Array:
+        array = self.weights.get(name)
+        if array is None:
+            raise BadModel("mismatch", f"the layer {self.name!r} lacks its array {name!r}")
+        if array.shape != shape:
+            raise BadModel("mismatch", f"{self.name}/{name} has shape {array.shape}; its configuration says {shape}")
+        return array
+
+    def expect(self, *names: str) -> None:
+        """Refuse arrays that the configuration doesn't account for."""
+        extra = sorted(set(self.weights) - set(names))
+        if extra:
+            raise BadModel("mismatch", f"the layer {self.name!r} has unexpected arrays: {', '.join(extra)}")
+
+    def wrong(self, key: str, value: Any) -> BadModel:
+        return BadModel("unsupported", f"the layer {self.name!r} ({self.kind}) has {key}={str(value)[:60]!r}")
+
+
+def is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# --- layers with weights ------------------------------------------------------------------------
+
+
+def dense(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    x = graph.channels_last(x)
+    units = layer.integer("units")
+    kernel = layer.weight("kernel", (x.shape[-1], units))
+    shape = (*x.shape[:-1], units)
+    if layer.flag("use_bias"):
+        layer.expect("kernel", "bias")
+        bias = layer.weight("bias", (units,))
+        if len(shape) == 1:
+            y = graph.add("Gemm", [x, graph.constant(kernel), graph.constant(bias)], shape)
+        else:
+            y = graph.add("MatMul", [x, graph.constant(kernel)], shape)
+            y = graph.add("Add", [y, graph.constant(bias)], shape)
+    else:
+        layer.expect("kernel")
+        y = graph.add("MatMul", [x, graph.constant(kernel)], shape)
+    return activate(graph, layer, y, layer.get("activation", "linear"))
+
+
+def conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    require_channels_last(layer)
+    x = graph.channels_first(x)
+    h, w, c = x.shape
+    size, strides, dilation = layer.pair("kernel_size", None), layer.pair("strides"), layer.pair("dilation_rate")
+    filters, groups = layer.integer("filters"), layer.integer("groups", 1)
+    if c % groups or filters % groups:
+        raise layer.wrong("groups", groups)
+    kernel = layer.weight("kernel", (*size, c // groups, filters))
+    names = ["kernel", "bias"] if layer.flag("use_bias") else ["kernel"]
+    layer.expect(*names)
+    inputs: list[Tensor | str] = [x, graph.constant(kernel.transpose(3, 2, 0, 1))]
+    if "bias" in names:
+        inputs.append(graph.constant(layer.weight("bias", (filters,))))
+    (rows, top, bottom), (columns, left, right) = (
+        window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
+    )
+    y = graph.add(
+        "Conv", inputs, (rows, columns, filters),
+        strides=strides, dilations=dilation, group=groups, pads=[top, left, bottom, right],
+    )  # fmt: skip
+    return activate(graph, layer, y, layer.get("activation", "linear"))
+
+
+def batch_normalization(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, as one factor and one offset per channel."""
+    axis = layer.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if not is_integer(axis) or axis not in (-1, len(x.shape)):
+        raise layer.wrong("axis", axis)
+    c = (x.shape[-1],)
+    scale, center = layer.flag("scale"), layer.flag("center")
+    names = ["gamma"] * scale + ["beta"] * center + ["moving_mean", "moving_variance"]
+    layer.expect(*names)
+    gamma = layer.weight("gamma", c) if scale else np.ones(c, np.float32)
+    beta = layer.weight("beta", c) if center else np.zeros(c, np.float32)
+    mean, variance = layer.weight("moving_mean", c), layer.weight("moving_variance", c)
+    spread = variance.astype(np.float64) + layer.number("epsilon", 1e-3)
+    if (spread <= 0).any():
+        raise BadModel("mismatch", f"the layer {layer.name!r} has a variance below zero")
+    factor = gamma / np.sqrt(spread)
+    offset = beta - mean * factor
+    y = graph.add("Mul", [x, graph.along_channels(x, factor.astype(np.float32))], x.shape)
+    return graph.add("Add", [y, graph.along_channels(x, offset.astype(np.float32))], x.shape)
+
+
+# --- pooling and padding ------------------------------------------------------------------------
+
+
+def pool2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    require_channels_last(layer)
+    x = graph.channels_first(x)
+    h, w, c = x.shape
+    size = layer.pair("pool_size", 2)
+    strides = layer.pair("strides") if layer.get("strides", None) is not None else size
+    (rows, top, bottom), (columns, left, right) = (
+        window(layer, n, k, s, 1) for n, k, s in zip((h, w), size, strides, strict=True)
+    )
+    operator = "MaxPool" if layer.kind == "MaxPooling2D" else "AveragePool"  # neither counts what is padded
+    return graph.add(
+        operator, [x], (rows, columns, c), kernel_shape=size, strides=strides, pads=[top, left, bottom, right]
+    )
+
+
+def global_average_pooling2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    require_channels_last(layer)
+    x = graph.channels_first(x)
+    c = x.shape[2]
+    y = graph.add("GlobalAveragePool", [x], (1, 1, c))
+    return y if layer.get("keepdims", False) is True else graph.reshape(y, (c,))
+
+
+def zero_padding2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    require_channels_last(layer)
+    x = graph.channels_first(x)
+    h, w, c = x.shape
+    (top, bottom), (left, right) = paddings(layer)
+    pads = graph.constant(np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))
+    return graph.add("Pad", [x, pads], (h + top + bottom, w + left + right, c))
+
+
+def paddings(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return ((top, bottom), (left, right)) from 1, [1, 2] or [[1, 2], [3, 4]]."""
+    value = layer.get("padding", 1)
+    sides = [value, value] if is_integer(value) else value
+    if not isinstance(sides, list) or len(sides) != 2:
+        raise layer.wrong("padding", value)
+    pairs = [[side, side] if is_integer(side) else side for side in sides]
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(is_integer(n) and 0 <= n < 1024 for n in pair):
+            raise layer.wrong("padding", value)
+    (top, bottom), (left, right) = pairs
+    return (top, bottom), (left, right)
+
+
+def window(layer: Layer, n: int, kernel: int, stride: int, dilation: int) -> tuple[int, int, int]:
+    """Return output length and padding before and after, for one axis of n pixels.
+
+    "same" pads as TensorFlow does: as much as ceil(n / stride) outputs need, the odd pixel behind.
+    """
+    reach = (kernel - 1) * dilation + 1
+    match layer.get("padding", "valid"):
+        case "valid":
+            if reach > n:
+                raise BadModel("mismatch", f"the layer {layer.name!r} reaches over {reach} of {n} pixels")
+            return (n - reach) // stride + 1, 0, 0
+        case "same":
+            length = -(-n // stride)
+            missing = max((length - 1) * stride + reach - n, 0)
+            return length, missing // 2, missing - missing // 2
+        case other:
+            raise layer.wrong("padding", other)
+
+
+# --- shapes -------------------------------------------------------------------------------------
+
+
+def flatten(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    require_channels_last(layer)
+    return graph.reshape(graph.channels_last(x), (math.prod(x.shape),))
+
+
+def reshape(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    target, size = layer.get("target_shape", None), math.prod(x.shape)
+    known = [n for n in target if n != -1] if isinstance(target, list) and all(map(is_integer, target)) else []
+    rest = size // math.prod(known) if known and min(known) > 0 else 0
+    if not target and target != [] or not known and target != [-1]:
+        raise layer.wrong("target_shape", target)
+    shape = tuple((rest if known else size) if n == -1 else n for n in target)
+    if math.prod(shape) != size or min(shape) < 1:
+        raise BadModel("mismatch", f"the layer {layer.name!r} cannot make {shape} of {x.shape}")
+    return graph.reshape(graph.channels_last(x), shape)
+
+
+def add(graph: Graph, layer: Layer, *tensors: Tensor) -> Tensor:
+    if len(tensors) < 2 or len({tensor.shape for tensor in tensors}) != 1:
+        shapes = [tensor.shape for tensor in tensors]
+        raise BadModel("unsupported", f"the layer {layer.name!r} adds the shapes {shapes}; they must be alike")
+    first, *others = tensors
+    for other in others:
+        other = graph.channels_first(other) if first.channels_first else graph.channels_last(other)
+        first = graph.add("Add", [first, other], first.shape)
+    return first
+
+
+# --- element by element -------------------------------------------------------------------------
+
+
+def rescaling(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    scale, offset = (per_channel(layer, key, default, x) for key, default in (("scale", None), ("offset", 0.0)))
+    y = graph.add("Mul", [x, graph.along_channels(x, scale)], x.shape)
+    return graph.add("Add", [y, graph.along_channels(x, offset)], x.shape)
+
+
+def per_channel(layer: Layer, key: str, default: float | None, x: Tensor) -> Array:
+    """Return one number, or one for each channel, as a float32 array of shape () or (c,)."""
+    value = layer.get(key, default)
+    values = value if isinstance(value, list) else [value]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    if not numbers or isinstance(value, list) and len(value) != x.shape[-1]:
+        raise layer.wrong(key, value)
+    return np.asarray(value, np.float32)
+
+
+def relu(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    """f(x) = min(x, max_value) from the threshold on, negative_slope (x - threshold) below it."""
+    slope, threshold = layer.number("negative_slope", 0.0), layer.number("threshold", 0.0)
+    if threshold:
+        limit = graph.constant(threshold)
+        excess = graph.add("Sub", [x, limit], x.shape)
+        below = graph.add("Mul", [excess, graph.constant(slope)], x.shape)
+        y = graph.add("Where", [graph.add("GreaterOrEqual", [x, limit], x.shape), x, below], x.shape)
+    else:
+        y = graph.add("LeakyRelu", [x], x.shape, alpha=slope) if slope else graph.add("Relu", [x], x.shape)
+    if layer.get("max_value", None) is None:
+        return y
+    return graph.add("Min", [y, graph.constant(layer.number("max_value", 0.0))], x.shape)
+
+
+def softmax(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    if layer.get("axis", -1) not in (-1, len(x.shape)):
+        raise layer.wrong("axis", layer.get("axis", -1))
+    return activate(graph, layer, x, "softmax")
+
+
+def activation(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    return activate(graph, layer, x, layer.get("activation", "linear"))
+
+
+def identity(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    """Dropout and its kin do nothing when a network predicts."""
+    return x
+
+
+def activate(graph: Graph, layer: Layer, x: Tensor, name: Any) -> Tensor:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        raise layer.wrong("activation", name)
+    return ACTIVATIONS[name](graph, x)
+
+
+def simple(operator: str, **attributes: float) -> Callable[[Graph, Tensor], Tensor]:
+    return lambda graph, x: graph.add(operator, [x], x.shape, **attributes)
+
+
+def softmax_over_channels(graph: Graph, x: Tensor) -> Tensor:
+    return graph.add("Softmax", [x], x.shape, axis=1 if x.channels_first else -1)
+
+
+def relu6(graph: Graph, x: Tensor) -> Tensor:
+    return graph.add("Clip", [x, graph.constant(0.0), graph.constant(6.0)], x.shape)
+
+
+def hard_sigmoid(graph: Graph, x: Tensor) -> Tensor:
+    """Keras 3 follows PyTorch, clip(x / 6 + 0.5, 0, 1); Keras 2 had a slope of 0.2."""
+    return graph.add("HardSigmoid", [x], x.shape, alpha=0.2 if graph.keras < 3 else 1 / 6, beta=0.5)
+
+
+def silu(graph: Graph, x: Tensor) -> Tensor:
+    return graph.add("Mul", [x, graph.add("Sigmoid", [x], x.shape)], x.shape)
+
+
+ACTIVATIONS: dict[str, Callable[[Graph, Tensor], Tensor]] = {
+    "linear": lambda graph, x: x,
+    "relu": simple("Relu"),
+    "relu6": relu6,
+    "leaky_relu": simple("LeakyRelu", alpha=0.2),
+    "elu": simple("Elu", alpha=1.0),
+    "selu": simple("Selu", alpha=1.6732632423543772, gamma=1.0507009873554805),
+    "gelu": simple("Gelu"),  # the exact one, with erf; the tanh approximation isn't Keras' default
+    "silu": silu,
+    "swish": silu,
+    "mish": simple("Mish"),
+    "softplus": simple("Softplus"),
+    "softsign": simple("Softsign"),
+    "tanh": simple("Tanh"),
+    "sigmoid": simple("Sigmoid"),
+    "hard_sigmoid": hard_sigmoid,
+    "exponential": simple("Exp"),
+    "softmax": softmax_over_channels,
+}
+
+LAYERS: dict[str, Callable[..., Tensor]] = {
+    "Dense": dense,
+    "Conv2D": conv2d,
+    "BatchNormalization": batch_normalization,
+    "MaxPooling2D": pool2d,
+    "AveragePooling2D": pool2d,
+    "GlobalAveragePooling2D": global_average_pooling2d,
+    "ZeroPadding2D": zero_padding2d,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Add": add,
+    "Rescaling": rescaling,
+    "ReLU": relu,
+    "Softmax": softmax,
+    "Activation": activation,
+    "Dropout": identity,
+    "SpatialDropout2D": identity,
+    "AlphaDropout": identity,
+    "GaussianDropout": identity,
+    "GaussianNoise": identity,
+    "ActivityRegularization": identity,
+}
+WEIGHTED = {"Dense", "Conv2D", "BatchNormalization"}
+
+
+def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
+    """Append a layer to the graph and return its output. Raises `BadModel`."""
+    function = LAYERS.get(layer.kind)
+    if function is None:
+        raise BadModel("unsupported", f"the layer {layer.name!r} is a {layer.kind}, which is not supported")
+    if layer.kind not in WEIGHTED:
+        layer.expect()
+    if layer.kind != "Add" and len(inputs) != 1:
+        raise BadModel("unsupported", f"the layer {layer.name!r} has {len(inputs)} inputs")
+    return function(graph, layer, *inputs)
+
+
+def require_channels_last(layer: Layer) -> None:
+    if layer.get("data_format", "channels_last") not in ("channels_last", None):
+        raise layer.wrong("data_format", layer.get("data_format", None))
+
+

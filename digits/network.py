@@ -1,0 +1,81 @@
+"""Pixels to probabilities, by ONNX Runtime, for any Keras `.h5` that `digits.convert` understands.
+
+The file is converted in a child process with bounded memory and time: what a damaged or hostile
+one does to the HDF5 library stays there, and neither h5py nor onnx is loaded into this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from digits.errors import BadModel
+from digits.image import SIDE, Pixels
+
+CONVERSION_SECONDS = 60  # at most; the classic network takes about one
+CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores; "max 100000": all
+
+REFUSED = 65  # exit status of digits.convert for a bad model (EX_DATAERR of sysexits.h)
+
+Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
+
+
+class Network:
+    """A network that is ready to run; safe to call from several threads at once.
+
+    `parameters` counts its weights, `layers` names the kinds of its Keras layers in order, and
+    `keras_version` is that of the Keras that saved it.
+    """
+
+    def __init__(self, model: bytes, *, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the CPU alone
+        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        properties = self._session.get_modelmeta().custom_metadata_map
+        self.parameters = int(properties["parameters"])
+        self.layers: list[str] = json.loads(properties["layers"])
+        self.keras_version = properties["keras_version"]
+
+    def __call__(self, batch: Pixels) -> Probabilities:
+        """Return (n, 10) probabilities for (n, 28, 28) pixels, n ≥ 1."""
+        if batch.dtype != np.uint8 or batch.shape[1:] != (SIDE, SIDE):
+            raise ValueError(f"a batch is uint8 (n, 28, 28), not {batch.dtype} {batch.shape}")
+        return np.asarray(self._session.run(["probabilities"], {"pixels": batch})[0])
+
+
+def load(data: bytes, *, threads: int | None = None) -> Network:
+    """Make a network of the bytes of a `.h5`; `threads` defaults to the cores at hand. Raises `BadModel`."""
+    return Network(convert(data), threads=threads or cores())
+
+
+def convert(data: bytes) -> bytes:
+    """Run `python -m digits.convert` on the bytes of a `.h5`; returns those of an ONNX model. Raises `BadModel`."""
+    command = [sys.executable, "-m", "digits.convert"]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=CONVERSION_SECONDS, check=False)
+    except subprocess.TimeoutExpired as exc:
+        raise BadModel("unreadable", f"reading the model took more than {CONVERSION_SECONDS} s") from exc
+    if done.returncode == REFUSED:
+        raise BadModel(**json.loads(done.stderr.splitlines()[-1]))
+    if done.returncode != 0:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise BadModel("unreadable", f"reading the model failed (exit status {done.returncode}): {last[:200]}")
+    return done.stdout
+
+
+def cores() -> int:
+    """Return how many cores this process may use: its affinity, and the quota of its container."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_CPU.read_text().split()
+    except (OSError, ValueError):
+        return available
+    return available if quota == "max" else max(1, min(available, int(quota) // int(period)))

@@ -1,0 +1,71 @@
+"""Everything that a training run can be told, in one place; the flags are made from these fields."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+
+def setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    data: Path | None = setting(
+        None, "an .npz with x_train, y_train, x_test and y_test, a folder of IDX files, or a folder of train/ and "
+        "test/ images by class; the MNIST that comes with the project if not given"
+    )  # fmt: skip
+    output: Path = setting(Path("models"), "where the bundle is published")
+    epochs: int = setting(10, "passes over the training set")
+    batch_size: int = setting(128, "images in one step")
+    learning_rate: float = setting(2e-3, "of Adam at its highest; it warms up for a tenth of the steps, then falls")
+    validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
+    seed: int = setting(0, "of the split, the weights, the order and dropout")
+    target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
+    quick: bool = setting(False, "a run of about 20 seconds, for trying things: two epochs over a fifth of the data")
+    if_missing: bool = setting(False, "do nothing when a model is served already")
+
+    @classmethod
+    def from_args(cls, arguments: list[str] | None = None) -> Self:
+        """Read the command line; a flag that makes no sense ends the program with exit code 2."""
+        parser = argparse.ArgumentParser(
+            prog="python -m trainer", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            description="Train a digit classifier, prove it, and publish it for the service. Exit codes: 0 published, "
+            "1 trained but not good enough to be served, 2 bad data or flags.",
+        )  # fmt: skip
+        for item in fields(cls):
+            add_flag(parser, item.name, item.default, item.metadata["help"])
+        config = cls(**vars(parser.parse_args(arguments)))
+        problem = config.problem()
+        if problem:
+            parser.error(problem)
+        return config
+
+    def problem(self) -> str | None:
+        """Return what is wrong with a value, in a sentence."""
+        checks = {
+            "--epochs must be at least 1": self.epochs >= 1,
+            "--batch-size must be at least 1": self.batch_size >= 1,
+            "--learning-rate must lie between 0 and 1": 0 < self.learning_rate < 1,
+            "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
+            "--seed must lie between 0 and 4294967295": 0 <= self.seed < 2**32,
+            "--target-accuracy must lie between 0 and 1": 0 <= self.target_accuracy <= 1,
+        }
+        return next((message for message, holds in checks.items() if not holds), None)
+
+    def hyper_parameters(self) -> dict[str, Any]:
+        """Return what shapes the weights, as the manifest keeps it."""
+        elsewhere = {"data", "output", "if_missing", "target_accuracy"}
+        return {key: value for key, value in asdict(self).items() if key not in elsewhere}
+
+
+def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str) -> None:
+    flag = "--" + name.replace("_", "-")
+    if isinstance(default, bool):
+        parser.add_argument(flag, action="store_true", help=help, default=default)
+    else:
+        kind = Path if default is None else type(default)
+        parser.add_argument(flag, type=kind, default=default, help=help, metavar=kind.__name__.upper())

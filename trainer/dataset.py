@@ -1,0 +1,230 @@
+"""Load labelled digits, check them, and hold a validation set out.
+
+    .npz | folder of IDX files | folder of images by class  ->  Arrays  ->  split  ->  Dataset
+
+Whatever is wrong with the files is said in one sentence that names the file: `BadData`. This
+module knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits import image
+from digits.errors import BadImage
+from digits.image import SIDE, Pixels
+
+MNIST = Path(__file__).parent / "data" / "mnist.npz"
+MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+IDX_NAMES = {
+    "x_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "x_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+MAX_IDX_BYTES = 1 << 30  # unpacked
+CLASSES = 10
+TEST_SHARE = 6  # one image in so many is the test set of a folder that has none of its own
+
+Labels = NDArray[np.uint8]  # (n,)
+
+
+class BadData(Exception):
+    """The data cannot be trained on; the message names the file and says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    pixels: Pixels  # (n, 28, 28)
+    labels: Labels  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: NDArray[np.intp]) -> Part:
+        return Part(self.pixels[index], self.labels[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    train: Part
+    validation: Part
+    test: Part
+    source: str
+    sha256: str  # of all pixels and labels, in the order train + validation as loaded, then test
+
+
+def load(path: Path | None, *, validation: float, seed: int) -> Dataset:
+    """Load the data at `path`, or the MNIST of the project, and hold a share of it out. Raises `BadData`."""
+    train, test = load_parts(path)
+    digest = hashlib.sha256()
+    for array in (train.pixels, train.labels, test.pixels, test.labels):
+        digest.update(np.ascontiguousarray(array))
+    kept, held = split(train, validation, seed)
+    return Dataset(kept, held, test, (path or MNIST).name, digest.hexdigest())
+
+
+def load_parts(path: Path | None) -> tuple[Part, Part]:
+    """Return training and test set as they are on disk. Raises `BadData`."""
+    if path is None:
+        check_mnist()
+        return load_npz(MNIST)
+    if path.is_dir():
+        return load_idx(path) if any(find_idx(path, name) for name in IDX_NAMES.values()) else load_folder(path)
+    if path.exists():
+        return load_npz(path)
+    raise BadData(f"{path}: there is no such file or folder")
+
+
+def split(part: Part, share: float, seed: int) -> tuple[Part, Part]:
+    """Hold a share of each class out, at least one image; the same seed gives the same split."""
+    generator = np.random.default_rng(seed)
+    held = np.zeros(len(part), bool)
+    for digit in range(CLASSES):
+        index = np.flatnonzero(part.labels == digit)
+        held[generator.permutation(index)[: max(1, round(len(index) * share))]] = True
+    return part.take(np.flatnonzero(~held)), part.take(np.flatnonzero(held))
+
+
+# --- .npz ---------------------------------------------------------------------------------------
+
+
+def check_mnist() -> None:
+    """Prove that the MNIST of the project is whole; Git LFS or a broken copy would train nonsense."""
+    try:
+        sha256 = hashlib.sha256(MNIST.read_bytes()).hexdigest()
+    except OSError as exc:
+        raise BadData(f"{MNIST}: the data set of the project is missing ({exc.strerror})") from exc
+    if sha256 != MNIST_SHA256:
+        raise BadData(f"{MNIST}: the data set of the project is damaged, its SHA-256 differs; check it out again")
+
+
+def load_npz(path: Path) -> tuple[Part, Part]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in ARRAYS if name not in archive]
+            if missing:
+                raise BadData(f"{path}: lacks the array {missing[0]}; an .npz needs {', '.join(ARRAYS)}")
+            arrays = {name: archive[name] for name in ARRAYS}
+    except BadData:
+        raise
+    except Exception as exc:  # a damaged zip or array raises anything from BadZipFile to MemoryError
+        raise BadData(f"{path}: is not an .npz of plain arrays, or is damaged ({exc})") from exc
+    return (
+        checked(f"{path}: x_train", f"{path}: y_train", arrays["x_train"], arrays["y_train"]),
+        checked(f"{path}: x_test", f"{path}: y_test", arrays["x_test"], arrays["y_test"]),
+    )
+
+
+# --- IDX ----------------------------------------------------------------------------------------
+
+
+def load_idx(folder: Path) -> tuple[Part, Part]:
+    """Load the four files of MNIST as LeCun published them, each plain or gzipped."""
+    files = {name: find_idx(folder, stem) for name, stem in IDX_NAMES.items()}
+    for name, file in files.items():
+        if file is None:
+            raise BadData(f"{folder / IDX_NAMES[name]}: there is no such file, nor one with .gz")
+    x_train, y_train, x_test, y_test = (file for file in files.values() if file)
+    return (
+        checked(x_train, y_train, read_idx(x_train), read_idx(y_train)),
+        checked(x_test, y_test, read_idx(x_test), read_idx(y_test)),
+    )
+
+
+def find_idx(folder: Path, name: str) -> Path | None:
+    """Find a file by its published name; many unpackers write a dot for the last dash but one."""
+    names = [name, name.replace("-idx", ".idx")]
+    return next((folder / n for base in names for n in (base, f"{base}.gz") if (folder / n).is_file()), None)
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read one IDX file of unsigned bytes: 0 0 8 rank, the sizes as big-endian uint32, the values."""
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MAX_IDX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as exc:
+        raise BadData(f"{path}: cannot be read ({exc})") from exc
+    if len(data) < 8 or data[:3] != b"\0\0\x08" or data[3] not in (1, 3) or len(data) < 4 + 4 * data[3]:
+        raise BadData(f"{path}: is not an IDX file of bytes")
+    shape = struct.unpack_from(f">{data[3]}I", data, 4)
+    expected = 4 + 4 * data[3] + math.prod(shape)
+    if len(data) != expected:
+        raise BadData(f"{path}: declares {shape} and so {expected:,} bytes, but has {len(data):,}")
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * data[3]).reshape(shape)
+
+
+# --- images by class ----------------------------------------------------------------------------
+
+
+def load_folder(folder: Path) -> tuple[Part, Part]:
+    """Load `train/0 … 9/` and `test/0 … 9/`, or `0/ … 9/` alone, of which every sixth image is for testing."""
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        return load_classes(folder / "train"), load_classes(folder / "test")
+    whole = load_classes(folder)
+    index = np.arange(len(whole))
+    for digit in range(CLASSES):
+        if np.count_nonzero(whole.labels == digit) < TEST_SHARE:
+            raise BadData(f"{folder / str(digit)}: has fewer than {TEST_SHARE} images, too few to test and train on")
+    ranks = np.concatenate([np.arange(np.count_nonzero(whole.labels == digit)) for digit in range(CLASSES)])
+    tested = ranks % TEST_SHARE == TEST_SHARE - 1
+    return whole.take(index[~tested]), whole.take(index[tested])
+
+
+def load_classes(folder: Path) -> Part:
+    """Read the images of ten folders, 0 to 9, as the service would read them, in the order of their names."""
+    pairs = list(iterate_classes(folder))
+    pixels = np.stack([pixels for pixels, _ in pairs])
+    return checked(folder, folder, pixels, np.array([label for _, label in pairs], np.uint8))
+
+
+def iterate_classes(folder: Path) -> Iterator[tuple[Pixels, int]]:
+    for digit in range(CLASSES):
+        classes = folder / str(digit)
+        if not classes.is_dir():
+            raise BadData(f"{classes}: there is no such folder; images lie in folders named 0 to 9")
+        files = sorted(file for file in classes.iterdir() if not file.name.startswith("."))
+        if not files:
+            raise BadData(f"{classes}: the folder is empty")
+        for file in files:
+            try:
+                yield image.read(file.read_bytes()), digit
+            except (BadImage, OSError) as exc:
+                raise BadData(f"{file}: {exc}") from exc
+
+
+# --- checks -------------------------------------------------------------------------------------
+
+
+def checked(x_name: object, y_name: object, pixels: NDArray[np.generic], labels: NDArray[np.generic]) -> Part:
+    """Return a part whose arrays are what a trainer needs, or say which isn't and why."""
+    if pixels.shape == (len(pixels), SIDE, SIDE, 1):
+        pixels = pixels[..., 0]
+    if pixels.shape[1:] != (SIDE, SIDE) or pixels.dtype != np.uint8:
+        raise BadData(f"{x_name}: is {pixels.dtype} {pixels.shape}; images are uint8 (n, {SIDE}, {SIDE})")
+    if len(pixels) == 0:
+        raise BadData(f"{x_name}: is empty")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise BadData(f"{y_name}: is {labels.dtype} {labels.shape}; labels are whole numbers (n,)")
+    if len(labels) != len(pixels):
+        raise BadData(f"{y_name}: has {len(labels):,} labels for {len(pixels):,} images")
+    wrong = np.flatnonzero((labels < 0) | (labels >= CLASSES))
+    if wrong.size:
+        raise BadData(f"{y_name}: label {wrong[0]} is {labels[wrong[0]]}; labels are 0 to 9")
+    missing = sorted(set(range(CLASSES)) - set(np.unique(labels).tolist()))
+    if missing:
+        raise BadData(f"{y_name}: has no image of {', '.join(map(str, missing))}")
+    if not pixels.any():
+        raise BadData(f"{x_name}: every pixel is 0")
+    return Part(np.ascontiguousarray(pixels, np.uint8), labels.astype(np.uint8))
