@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 
+QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9}
+QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
+
+
 def setting(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
@@ -25,7 +29,8 @@ class Config:
     validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
     seed: int = setting(0, "of the split, the weights, the order and dropout")
     target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
-    quick: bool = setting(False, "a run of about 20 seconds, for trying things: two epochs over a fifth of the data")
+    share: float = setting(1.0, "share of the training set that is used")
+    quick: bool = setting(False, "other defaults, for trying things in about 20 seconds: " + QUICK_HELP)
     if_missing: bool = setting(False, "do nothing when a model is served already")
 
     @classmethod
@@ -38,6 +43,8 @@ class Config:
         )  # fmt: skip
         for item in fields(cls):
             add_flag(parser, item.name, item.default, item.metadata["help"])
+        if parser.parse_args(arguments).quick:
+            parser.set_defaults(**QUICK)
         config = cls(**vars(parser.parse_args(arguments)))
         problem = config.problem()
         if problem:
@@ -51,6 +58,7 @@ class Config:
             "--batch-size must be at least 1": self.batch_size >= 1,
             "--learning-rate must lie between 0 and 1": 0 < self.learning_rate < 1,
             "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
+            "--share must lie between 0 and 1": 0 < self.share <= 1,
             "--seed must lie between 0 and 4294967295": 0 <= self.seed < 2**32,
             "--target-accuracy must lie between 0 and 1": 0 <= self.target_accuracy <= 1,
         }

@@ -65,13 +65,18 @@ class Dataset:
     sha256: str  # of all pixels and labels, in the order train + validation as loaded, then test
 
 
-def load(path: Path | None, *, validation: float, seed: int) -> Dataset:
-    """Load the data at `path`, or the MNIST of the project, and hold a share of it out. Raises `BadData`."""
+def load(path: Path | None, *, validation: float, seed: int, share: float = 1.0) -> Dataset:
+    """Load the data at `path`, or the MNIST of the project, and hold a part of it out for validation.
+
+    Of what remains, `share` is used. Raises `BadData`.
+    """
     train, test = load_parts(path)
     digest = hashlib.sha256()
     for array in (train.pixels, train.labels, test.pixels, test.labels):
         digest.update(np.ascontiguousarray(array))
     kept, held = split(train, validation, seed)
+    if share < 1:
+        _, kept = split(kept, share, seed)
     return Dataset(kept, held, test, (path or MNIST).name, digest.hexdigest())
 
 
@@ -209,7 +214,7 @@ def iterate_classes(folder: Path) -> Iterator[tuple[Pixels, int]]:
 
 def checked(x_name: object, y_name: object, pixels: NDArray[np.generic], labels: NDArray[np.generic]) -> Part:
     """Return a part whose arrays are what a trainer needs, or say which isn't and why."""
-    if pixels.shape == (len(pixels), SIDE, SIDE, 1):
+    if pixels.shape[1:] == (SIDE, SIDE, 1):
         pixels = pixels[..., 0]
     if pixels.shape[1:] != (SIDE, SIDE) or pixels.dtype != np.uint8:
         raise BadData(f"{x_name}: is {pixels.dtype} {pixels.shape}; images are uint8 (n, {SIDE}, {SIDE})")
@@ -227,4 +232,6 @@ def checked(x_name: object, y_name: object, pixels: NDArray[np.generic], labels:
         raise BadData(f"{y_name}: has no image of {', '.join(map(str, missing))}")
     if not pixels.any():
         raise BadData(f"{x_name}: every pixel is 0")
+    if np.median(pixels[:, 0]) > 127:
+        raise BadData(f"{x_name}: the ink is dark on bright paper; it must be bright on black, as MNIST's is")
     return Part(np.ascontiguousarray(pixels, np.uint8), labels.astype(np.uint8))

@@ -1,0 +1,59 @@
+# Everything that one does with this project. `make up` is all that a user needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+export DIGITS_MODELS ?= models
+SOURCES := digits service trainer clients tests .ci
+
+.DEFAULT_GOAL := help
+.PHONY: help up install train serve test check fix bench lock
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+up: $(VENV)/run  ## install, train if there is no model yet, and serve
+	$(BIN)/python -m trainer --if-missing --output "$(DIGITS_MODELS)"
+	$(BIN)/python -m service
+
+install: $(VENV)/dev  ## make the .venv that all targets use
+
+train: $(VENV)/run  ## train and publish a model; ARGS="--epochs 3" adds flags
+	$(BIN)/python -m trainer --output "$(DIGITS_MODELS)" $(ARGS)
+
+serve: $(VENV)/run  ## serve what is published
+	$(BIN)/python -m service
+
+test: $(VENV)/dev  ## run the tests; ARGS="-k batcher" picks some
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev  ## format, lint and types, changing nothing
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+
+fix: $(VENV)/dev  ## format, and mend what the linter can
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(VENV)/dev  ## measure the service on this machine
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package digits \
+	    pyproject.toml --output-file constraints.txt
+
+# Requirements come first and are checked against the hashes of constraints.txt; see .ci/requirements.py.
+$(VENV)/run: EXTRAS := client service trainer build
+$(VENV)/dev: EXTRAS := dev
+$(VENV)/run $(VENV)/dev: pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python .ci/requirements.py $(EXTRAS) > $(VENV)/requirements.txt
+	$(PIP) --constraint constraints.txt --requirement $(VENV)/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/run: | $(if $(wildcard $(VENV)/dev),$(VENV)/dev)

@@ -1,0 +1,1 @@
+"""Serves a published bundle over HTTP; knows nothing of training."""

@@ -1,0 +1,137 @@
+"""The HTTP face of the service: routes, life cycle and documentation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from digits import __version__, bundle
+from digits.bundle import Manifest
+from service import schemas
+from service.engine import Models, NoModel
+from service.errors import Problem, add_handlers
+from service.limits import BodyLimit
+from service.openapi import errors, predict_body
+from service.predict import Predictor
+from service.settings import Settings
+
+DESCRIPTION = """Reads handwritten digits.
+
+Send one image or many to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
+answer. `/health` says whether the service can predict, `/model` what it predicts with."""
+
+
+def create_app(settings: Settings, models: Models) -> FastAPI:
+    """Return an application that loads the models and follows them while it runs."""
+    predictor = Predictor(settings, models)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with models.watched():
+            yield
+        predictor.close()
+
+    app: FastAPI = FastAPIOffline(  # Swagger UI and ReDoc from files, not from a CDN
+        title="Digits", version=__version__, description=DESCRIPTION, root_path=settings.root_path, lifespan=lifespan,
+    )  # fmt: skip
+    app.add_middleware(BodyLimit, max_body=settings.max_body)
+    add_handlers(app)
+    add_predict(app, predictor)
+    add_health(app, models)
+    add_model(app, models)
+
+    @app.get("/", include_in_schema=False)
+    async def home() -> RedirectResponse:
+        return RedirectResponse("docs")  # relative, so that it holds behind a prefix
+
+    return app
+
+
+def add_predict(app: FastAPI, predictor: Predictor) -> None:
+    refused = {422: {"model": schemas.Predictions | schemas.Error, "description": "No image could be read."}}
+    others = errors(
+        _400="The body is empty, or not what its Content-Type says.",
+        _413="The request has too many bytes or images.",
+        _415="The Content-Type is none of those above.",
+        _429="Too many images are waiting; try again after `Retry-After` seconds.",
+        _500="The service failed.",
+        _503="There is no model yet.",
+    )
+
+    @app.post(
+        "/predict", operation_id="predict", tags=["predict"], response_model=schemas.Predictions,
+        responses=refused | others, openapi_extra={"requestBody": predict_body()},
+    )  # fmt: skip
+    async def predict(request: Request) -> Response:
+        """Read the digit in each image. One that can't be read gets an `error` of its own; 200 if any could."""
+        return await predictor.answer(request)
+
+
+def add_health(app: FastAPI, models: Models) -> None:
+    started = time.monotonic()
+
+    @app.get(
+        "/health", operation_id="health", tags=["health"], response_model=schemas.Health,
+        responses={503: {"model": schemas.Health, "description": "Nothing can be predicted; `reason` says why."}},
+    )  # fmt: skip
+    async def health() -> JSONResponse:
+        """Say whether the service can predict, and with what."""
+        served = identity(models)
+        uptime = round(time.monotonic() - started, 3)
+        state = {"status": "ok" if served else "unavailable", "model": served, "reason": models.refusal}
+        return JSONResponse(state | {"uptime": uptime}, 200 if served else 503)
+
+    @app.get("/health/live", operation_id="live", tags=["health"])
+    async def live() -> schemas.Live:
+        """Answer, which is all that a liveness probe asks."""
+        return schemas.Live(status="alive")
+
+    @app.get("/health/ready", operation_id="ready", tags=["health"], responses=errors(_503="There is no model yet."))
+    async def ready() -> schemas.Ready:
+        """Answer 200 as soon as and as long as `/predict` can."""
+        _ = models.engine
+        return schemas.Ready(status="ready")
+
+
+def add_model(app: FastAPI, models: Models) -> None:
+    no_model = errors(_503="There is no model yet.")
+
+    @app.get("/model", operation_id="model", tags=["model"], response_model=schemas.Manifest, responses=no_model)
+    async def model() -> JSONResponse:
+        """Return the manifest of the model that is served."""
+        return JSONResponse(models.engine.manifest)
+
+    @app.get(
+        "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=FileResponse,
+        responses=no_model | errors(_404="The model has no such plot.") | {200: {"content": {"image/png": {}}}},
+    )  # fmt: skip
+    async def plot(name: str) -> FileResponse:
+        """Return one of the plots that the manifest names."""
+        return FileResponse(plot_file(models.engine.path, models.engine.manifest, name), media_type="image/png")
+
+
+def identity(models: Models) -> dict[str, str] | None:
+    try:
+        return models.engine.identity
+    except NoModel:
+        return None
+
+
+def plot_file(folder: Path, manifest: Manifest, name: str) -> Path:
+    """Return the file of a plot that the manifest lists, and of no other. Raises `Problem`."""
+    path = folder / bundle.PLOTS / name
+    if name not in listed(manifest) or Path(name).name != name or not path.is_file():
+        raise Problem(404, "not_found", f"the model has no plot {name!r}; GET /model lists them under 'plots'")
+    return path
+
+
+def listed(manifest: Manifest) -> list[Any]:
+    plots = manifest.get("plots", [])
+    return plots if isinstance(plots, list) else []

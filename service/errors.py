@@ -1,0 +1,60 @@
+"""Every error that a client can get, in one table and one shape: `{"error": {"code", "message"}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from service.batcher import QueueFull
+from service.engine import NoModel
+
+RETRY_AFTER = "1"  # seconds; a full queue is worked off in less
+
+
+class Problem(Exception):
+    """A request that makes no sense as HTTP, with the status and code that say so."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+# exception -> status, code; a Problem and an HTTPException bring their own
+TABLE: dict[type[Exception], tuple[int, str]] = {
+    NoModel: (503, "no_model"),
+    QueueFull: (429, "overloaded"),
+    RequestValidationError: (422, "invalid"),
+    ClientDisconnect: (400, "disconnected"),  # nobody is there to read it
+    Exception: (500, "internal"),
+}
+
+
+def add_handlers(app: FastAPI) -> None:
+    for kind in (*TABLE, Problem, HTTPException):
+        app.add_exception_handler(kind, answer)
+
+
+async def answer(request: Request, exc: Exception) -> JSONResponse:
+    match exc:
+        case Problem():
+            return error(exc.status, exc.code, str(exc))
+        case HTTPException():
+            code = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "_")
+            return error(exc.status_code, code, str(exc.detail), exc.headers)
+        case RequestValidationError():
+            return error(422, "invalid", "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in exc.errors()))
+    status, code = next(TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE)
+    if status == 500:  # what went wrong inside is for the log, where Starlette's re-raise puts it
+        return error(status, code, "the service failed to answer; its log says why")
+    return error(status, code, str(exc), {"Retry-After": RETRY_AFTER})
+
+
+def error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

@@ -1,0 +1,190 @@
+"""Find the images in the body of a request.
+
+    body, content type -> items -> pixels, or what is wrong with each
+
+Each item stands for itself: a bad one is remembered as such and doesn't touch its neighbours. A
+body that isn't what its content type says is a `Problem` for the whole request.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fastapi import Request
+from numpy.lib import format as npy
+from pydantic_core import from_json
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from digits import image
+from digits.errors import BadImage
+from digits.image import SIDE, Pixels
+from service.errors import Problem
+
+NPY_MAGIC = b"\x93NUMPY"
+MAX_NAME = 256  # characters of a file name that are repeated in the answer
+ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
+
+InThread = Callable[..., Awaitable[Any]]  # runs a function and its arguments off the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image of a request: a file's bytes, or pixels, or what is wrong with it."""
+
+    content: bytes | Pixels | BadImage
+    name: str | None = None
+
+    def pixels(self) -> Pixels | BadImage:
+        """Decode what has to be decoded; meant for a thread."""
+        try:
+            return read_file(self.content) if isinstance(self.content, bytes) else self.content
+        except BadImage as exc:
+            return exc
+
+
+def read_file(data: bytes) -> Pixels:
+    """Return the pixels of an image file, or of an `.npy` file of one. Raises `BadImage`."""
+    if not data.startswith(NPY_MAGIC):
+        return image.read(data)
+    array = read_npy(data)
+    if array.shape != (SIDE, SIDE):
+        raise BadImage("bad_pixels", f"the array is {array.shape}; one image is ({SIDE}, {SIDE})")
+    return array
+
+
+async def read_items(request: Request, in_thread: InThread, *, max_images: int) -> list[Item]:
+    """Return the images of a request, at least one. Raises `Problem`."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
+    if kind == "multipart/form-data":
+        items = await from_multipart(request, max_images)
+    else:
+        reader = find_reader(kind)
+        body = await request.body()
+        if not body:
+            raise Problem(400, "empty_body", "the request has no body")
+        items = await in_thread(reader, body)
+    if not items:
+        raise Problem(422, "no_images", "the request holds no image")
+    if len(items) > max_images:
+        raise Problem(413, "too_many_images", f"a request may hold at most {max_images:,} images, not {len(items):,}")
+    return items
+
+
+def find_reader(kind: str) -> Callable[[bytes], list[Item]]:
+    if kind == "application/json" or kind.startswith("application/") and kind.endswith("+json"):
+        return from_json_body
+    if kind == "application/x-npy":
+        return from_npy
+    if kind == "application/octet-stream" or kind.startswith("image/"):
+        return lambda body: [Item(body)]
+    sent = f"not {kind}" if kind else "but there is no Content-Type"
+    raise Problem(415, "unsupported_media_type", f"send {ACCEPTED}, {sent}")
+
+
+# --- multipart/form-data ------------------------------------------------------------------------
+
+
+class InMemory(MultiPartParser):
+    """Bodies are bounded before they come here, so that no part needs a temporary file."""
+
+    spool_max_size = 1 << 62
+
+
+async def from_multipart(request: Request, max_images: int) -> list[Item]:
+    parser = InMemory(request.headers, request.stream(), max_files=max_images + 1, max_fields=8)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError) as exc:  # KeyError: no boundary
+        raise Problem(400, "malformed", f"the body is not multipart/form-data: {exc}") from exc
+    items = []
+    for field, value in form.multi_items():
+        if field != "images" or not isinstance(value, UploadFile):
+            raise Problem(422, "unknown_field", f"send files in the field 'images', not {field[:MAX_NAME]!r}")
+        items.append(Item(await value.read(), (value.filename or "")[:MAX_NAME] or None))
+    return items
+
+
+# --- application/json ---------------------------------------------------------------------------
+
+
+def from_json_body(body: bytes) -> list[Item]:
+    """Read `{"images": [base64 or data URL, …]}` or `{"pixels": [28 rows of 28 numbers, …]}`."""
+    try:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError as exc:
+        raise Problem(400, "malformed", f"the body is not JSON: {exc}") from exc
+    if not isinstance(value, dict) or len(value) != 1 or not value.keys() <= {"images", "pixels"}:
+        raise Problem(422, "invalid", 'the body must be {"images": [...]} or {"pixels": [...]}, with nothing else')
+    ((field, content),) = value.items()
+    if not isinstance(content, list):
+        raise Problem(422, "invalid", f"{field!r} must be a list")
+    return [Item(from_base64(entry) if field == "images" else from_rows(entry)) for entry in content]
+
+
+def from_base64(entry: Any) -> bytes | BadImage:
+    """Decode standard base64, with or without `data:image/png;base64,` before it."""
+    if not isinstance(entry, str):
+        return BadImage("bad_base64", "an image must be a string of base64")
+    head, comma, tail = entry.partition(",")
+    text = tail if comma and head.startswith("data:") else entry
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return BadImage("bad_base64", "this is neither base64 nor a data URL that holds base64")
+
+
+def from_rows(entry: Any) -> Pixels | BadImage:
+    """Check 28 rows of 28 whole numbers from 0 to 255."""
+    if not isinstance(entry, list) or len(entry) != SIDE:
+        return BadImage("bad_pixels", f"pixels must be {SIDE} rows of {SIDE} whole numbers from 0 to 255")
+    for row in entry:
+        if not isinstance(row, list) or len(row) != SIDE or not all(type(value) is int for value in row):
+            return BadImage("bad_pixels", f"each row must have {SIDE} whole numbers from 0 to 255")
+    try:
+        return np.array(entry, np.uint8)
+    except OverflowError:
+        return BadImage("bad_pixels", "a pixel is not between 0 and 255")
+
+
+# --- application/x-npy --------------------------------------------------------------------------
+
+
+def from_npy(body: bytes) -> list[Item]:
+    """Read an `.npy` file of uint8, one image (28, 28) or several (n, 28, 28)."""
+    try:
+        array = read_npy(body)
+    except BadImage as exc:
+        raise Problem(422, "bad_pixels", str(exc)) from exc
+    batch = array[np.newaxis] if array.ndim == 2 else array
+    if batch.ndim != 3 or batch.shape[1:] != (SIDE, SIDE):
+        raise Problem(422, "bad_pixels", f"the array is {array.shape}; send ({SIDE}, {SIDE}) or (n, {SIDE}, {SIDE})")
+    return [Item(pixels) for pixels in batch]
+
+
+def read_npy(data: bytes) -> Pixels:
+    """Return a uint8 array from the bytes of an `.npy` file, without pickle. Raises `BadImage`.
+
+    Format: numpy.lib.format, versions 1.0 and 2.0. The size is checked before anything is allocated.
+    """
+    file = io.BytesIO(data)
+    try:
+        read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(file)]
+        shape, fortran_order, dtype = read_header(file)
+    except (ValueError, KeyError, SyntaxError, TypeError, RecursionError, MemoryError) as exc:
+        raise BadImage("bad_pixels", "the body is not an .npy file of format 1.0 or 2.0") from exc
+    if dtype != np.uint8:
+        raise BadImage("bad_pixels", f"the array holds {dtype}; pixels are uint8, 0 for paper and 255 for ink")
+    content = memoryview(data)[file.tell() :]
+    if min(shape, default=1) < 0 or math.prod(shape) != len(content):
+        raise BadImage("bad_pixels", f"the array {shape} needs {math.prod(shape):,} bytes, but {len(content):,} follow")
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran_order else "C")

@@ -1,0 +1,81 @@
+"""Say in OpenAPI what `/predict` takes: the same images in five kinds of body, each with an example that runs."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from digits.image import SIDE, Pixels
+from service.schemas import Error
+
+SEVEN = (".######.", ".######.", ".....##.", "....##..", "....##..", "...##...", "...##...", "..##....")
+BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+
+
+def sample() -> Pixels:
+    """Return the pixels of a plain drawn 7, for examples."""
+    drawn = np.array([[255 * (mark == "#") for mark in row] for row in SEVEN], np.uint8)
+    return np.pad(np.kron(drawn, np.ones((2, 2), np.uint8)), (SIDE - 2 * len(SEVEN)) // 2)
+
+
+def sample_png() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(sample()).save(file, "PNG")
+    return file.getvalue()
+
+
+def predict_body() -> dict[str, Any]:
+    """Return the `requestBody` of `/predict`."""
+    images = {
+        "type": "array", "minItems": 1, "items": BINARY,
+        "description": "PNG, JPEG, WebP, BMP, GIF or TIFF files, or .npy files of one image",
+    }  # fmt: skip
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"type": "object", "required": ["images"], "properties": {"images": images}}
+            },
+            "application/json": json_body(),
+            "application/octet-stream": {"schema": BINARY | {"description": "one image file"}},
+            "image/*": {"schema": BINARY | {"description": "one image file"}},
+            "application/x-npy": {
+                "schema": BINARY | {"description": "a NumPy file: uint8, (28, 28) or (n, 28, 28), ink 255"}
+            },
+        },
+    }
+
+
+def json_body() -> dict[str, Any]:
+    encoded = base64.b64encode(sample_png()).decode()
+    row = {"type": "array", "minItems": SIDE, "maxItems": SIDE}
+    value = {"type": "integer", "minimum": 0, "maximum": 255}
+    images = {
+        "type": "array", "minItems": 1, "items": {"type": "string"},
+        "description": "image files in base64, or data URLs of them",
+    }  # fmt: skip
+    pixels = {
+        "type": "array", "minItems": 1, "items": row | {"items": row | {"items": value}},
+        "description": "28 rows of 28 values, from 0 for paper to 255 for ink",
+    }  # fmt: skip
+    return {
+        "schema": {"oneOf": [only("images", images), only("pixels", pixels)]},
+        "examples": {
+            "images": {"summary": "files in base64", "value": {"images": [encoded]}},
+            "data URL": {"summary": "files as data URLs", "value": {"images": [f"data:image/png;base64,{encoded}"]}},
+            "pixels": {"summary": "28 x 28 pixels", "value": {"pixels": [sample().tolist()]}},
+        },
+    }
+
+
+def only(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [name], "properties": {name: schema}, "additionalProperties": False}
+
+
+def errors(**statuses: str) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of error answers: `errors(_404="there is no such plot")`."""
+    return {int(status[1:]): {"model": Error, "description": why} for status, why in statuses.items()}

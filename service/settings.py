@@ -1,0 +1,66 @@
+"""Everything that can be set, in one place. Each field is also `DIGITS_<NAME>` in the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from starlette.config import Config
+
+from digits.network import cores
+
+
+def setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
+    port: int = setting(8000, "port to listen on; 0 for any that is free")
+    models: Path = setting(Path("models"), "folder in which bundles are published, or a `.h5` is dropped")
+    workers: int = setting(1, "processes; each has the model in memory")
+    threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
+    max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")
+    max_images: int = setting(10_000, "images in a request; more is answered 413")
+    max_batch: int = setting(64, "images in one run of the network")
+    max_queue: int = setting(20_000, "images that wait for the network; beyond, requests are answered 429")
+    root_path: str = setting("", "prefix under which a proxy publishes the service, such as `/digits`")
+    log_level: str = setting("info", "`critical`, `error`, `warning`, `info` or `debug`")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the environment. Raises `ValueError` with a sentence that names the variable."""
+        config = Config(environ=environ, env_prefix="DIGITS_")
+        values = {item.name: config(item.name.upper(), type(item.default), item.default) for item in fields(cls)}
+        settings = cls(**values)
+        problem = settings.problem()
+        if problem:
+            raise ValueError(problem)
+        return settings
+
+    def problem(self) -> str | None:
+        """Return what is wrong with a value, in a sentence."""
+        checks = {
+            "DIGITS_PORT must lie between 0 and 65535": 0 <= self.port <= 65535,
+            "DIGITS_WORKERS must be at least 1": self.workers >= 1,
+            "DIGITS_THREADS must be at least 0": self.threads >= 0,
+            "DIGITS_MAX_BODY must be at least 1": self.max_body >= 1,
+            "DIGITS_MAX_IMAGES must be at least 1": self.max_images >= 1,
+            "DIGITS_MAX_BATCH must be at least 1": self.max_batch >= 1,
+            "DIGITS_MAX_QUEUE must be at least DIGITS_MAX_IMAGES": self.max_queue >= self.max_images,
+            "DIGITS_ROOT_PATH must be empty or begin, and not end, with a slash": not self.root_path
+            or self.root_path.startswith("/") and not self.root_path.endswith("/"),
+            "DIGITS_LOG_LEVEL must be critical, error, warning, info or debug": self.log_level in LOG_LEVELS,
+        }
+        return next((message for message, holds in checks.items() if not holds), None)
+
+    @property
+    def threads_at_hand(self) -> int:
+        return self.threads or cores()
+
+
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")

@@ -1,0 +1,78 @@
+"""python -m trainer: load, train, evaluate, publish."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # read when Keras is imported
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from digits import bundle
+from digits.errors import Refused
+from trainer import dataset
+from trainer.config import Config
+from trainer.dataset import BadData
+
+
+def main() -> int:
+    config = Config.from_args()
+    if config.if_missing and (served := already_served(config)):
+        say(f"{served} is served already; nothing to do")
+        return 0
+    try:
+        data = dataset.load(config.data, validation=config.validation, seed=config.seed, share=config.share)
+    except BadData as exc:
+        say(f"error: {exc}")
+        return 2
+    return run(config, data)
+
+
+def run(config: Config, data: dataset.Dataset) -> int:
+    started = time.perf_counter()
+    import keras  # takes seconds, so bad flags and bad data are reported before
+
+    from trainer import fit, plots, publish
+    from trainer.evaluate import evaluate
+    from trainer.model import build
+
+    keras.utils.set_random_seed(config.seed)
+    say(f"training on {len(data.train):,} images, {fit.describe_device()}")
+    model = build()
+    history = fit.fit(model, data.train, data.validation, config)
+    probabilities = model.predict(fit.network_input(data.test.pixels), batch_size=500, verbose=0)
+    report = evaluate(probabilities, data.test.labels)
+    say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
+    figures = plots.draw(history, report, data.test, probabilities)
+    files = {f"{bundle.PLOTS}/{name}": figure for name, figure in figures.items()}
+    facts = {
+        "data": publish.data_facts(data),
+        "training": config.hyper_parameters() | {"seconds": round(time.perf_counter() - started, 1)},
+        "test": report.summary(),
+    }
+    try:
+        made = publish.publish(
+            config.output, model, data.test, probabilities, facts,
+            files | {"history.csv": fit.as_csv(history).encode()}, target_accuracy=config.target_accuracy,
+        )  # fmt: skip
+    except (publish.NotServed, Refused, OSError) as exc:
+        say(f"not served: {exc}")
+        return 1
+    say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
+    return 0
+
+
+def already_served(config: Config) -> str | None:
+    try:
+        return bundle.read_current(config.output).version
+    except Refused:
+        return None
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Say how well probabilities agree with labels; knows nothing of Keras or of pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.network import Probabilities
+from trainer.dataset import CLASSES, Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a network did on a test set. `confusion[i, j]` counts images of i that were read as j."""
+
+    loss: float  # mean categorical cross-entropy, in nats
+    accuracy: float
+    confusion: NDArray[np.int64]  # (10, 10)
+    mistakes: NDArray[np.intp]  # indices of images read wrongly, the surest mistake first
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Return for each digit how many images there were, and how many of them were found."""
+        seen, read = self.confusion.sum(1), self.confusion.sum(0)
+        right = np.diag(self.confusion)
+        return [
+            {
+                "digit": digit,
+                "images": int(seen[digit]),
+                "recall": share(right[digit], seen[digit]),
+                "precision": share(right[digit], read[digit]),
+            }
+            for digit in range(CLASSES)
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "images": int(self.confusion.sum()),
+            "per_class": self.per_class(),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def evaluate(probabilities: Probabilities, labels: Labels) -> Report:
+    """Compare (n, 10) probabilities with (n,) labels."""
+    digits = probabilities.argmax(1)
+    chosen = probabilities[np.arange(len(labels)), labels]  # (n,) what was given to the right digit
+    confusion = np.zeros((CLASSES, CLASSES), np.int64)
+    np.add.at(confusion, (labels, digits), 1)
+    wrong = np.flatnonzero(digits != labels)
+    return Report(
+        loss=float(-np.log(np.clip(chosen.astype(np.float64), 1e-7, 1)).mean()),  # Keras clips there too
+        accuracy=float((digits == labels).mean()),
+        confusion=confusion,
+        mistakes=wrong[np.argsort(chosen[wrong], kind="stable")],
+    )
+
+
+def share(part: int, whole: int) -> float:
+    return float(part / whole) if whole else 0.0

@@ -1,0 +1,113 @@
+"""Train a network, and tell whoever watches how it goes; knows nothing of files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from typing import Any, TextIO
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from digits.image import Pixels
+from trainer.config import Config
+from trainer.dataset import CLASSES, Labels, Part
+
+STEPS_AT_ONCE = 10  # steps between two returns to Python; saves a tenth of an epoch on a CPU
+WARM_UP = 0.1  # share of all steps in which the learning rate rises
+
+History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_loss", "seconds": one value an epoch
+
+
+def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: TextIO = sys.stderr) -> History:
+    """Train for `config.epochs` and return what each epoch came to; the last weights stay."""
+    batch_size = min(config.batch_size, len(train))
+    steps = -(-len(train) // batch_size)
+    model.compile(
+        optimizer=keras.optimizers.Adam(schedule(config.learning_rate, steps * config.epochs)),
+        loss="categorical_crossentropy",
+        metrics=["accuracy"],
+        steps_per_execution=min(STEPS_AT_ONCE, steps),
+        jit_compile=keras.config.backend() != "tensorflow" or on_gpu(),  # XLA makes TensorFlow ten times slower on CPUs
+    )
+    progress = Progress(config.epochs, steps, out)
+    fitted = model.fit(
+        network_input(train.pixels), one_hot(train.labels),
+        validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
+        batch_size=batch_size, epochs=config.epochs, verbose=0, callbacks=[progress],
+    )  # fmt: skip
+    return {key: [float(value) for value in values] for key, values in fitted.history.items()} | {
+        "seconds": progress.seconds
+    }
+
+
+def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Rise linearly to `highest`, then fall to zero along half a cosine (Loshchilov and Hutter 2016)."""
+    rising = max(1, round(steps * WARM_UP))
+    return keras.optimizers.schedules.CosineDecay(
+        highest / 10, max(1, steps - rising), warmup_target=highest, warmup_steps=rising
+    )
+
+
+def network_input(pixels: Pixels) -> NDArray[np.float32]:
+    """Return (n, 28, 28, 1) floats in [0, 1]."""
+    return np.asarray(pixels[..., np.newaxis], np.float32) / np.float32(255)
+
+
+def one_hot(labels: Labels) -> NDArray[np.float32]:
+    return np.eye(CLASSES, dtype=np.float32)[labels]
+
+
+def describe_device() -> str:
+    """Say what the training runs on: the backend of Keras, and its GPUs if it sees any."""
+    gpus = keras.distribution.list_devices("gpu")
+    return f"{keras.config.backend()} on {', '.join(gpus) if gpus else 'the CPU'}"
+
+
+def on_gpu() -> bool:
+    return bool(keras.distribution.list_devices("gpu"))
+
+
+def as_csv(history: History) -> str:
+    """Return the history as a table, one line an epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", *history])
+    writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*history.values(), strict=True), 1))
+    return text.getvalue()
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar with rate and time left on a terminal, and one line an epoch anywhere."""
+
+    def __init__(self, epochs: int, steps: int, out: TextIO) -> None:
+        super().__init__()
+        self.epochs, self.steps, self.out = epochs, steps, out
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.started = time.perf_counter()
+        self.bar = tqdm(
+            total=self.steps, desc=f"epoch {epoch + 1}/{self.epochs}", unit="step",
+            file=self.out, leave=False, disable=not self.out.isatty(),
+        )  # fmt: skip
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.bar.update(batch + 1 - self.bar.n)
+        self.bar.set_postfix(logs or {}, refresh=False)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.bar.close()
+        self.seconds.append(time.perf_counter() - self.started)
+        figures = logs or {}
+        print(
+            f"epoch {epoch + 1:>2}/{self.epochs}"
+            f"  training accuracy {figures['accuracy']:.4f} loss {figures['loss']:.4f}"
+            f"  validation accuracy {figures['val_accuracy']:.4f} loss {figures['val_loss']:.4f}"
+            f"  {self.seconds[-1]:.1f} s",
+            file=self.out, flush=True,
+        )  # fmt: skip
