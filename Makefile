@@ -50,7 +50,9 @@ lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with h
 $(VENV)/run: EXTRAS := client service trainer build
 $(VENV)/dev: EXTRAS := dev
 $(VENV)/run $(VENV)/dev: pyproject.toml constraints.txt
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python .ci/requirements.py installer > $(VENV)/requirements.txt
+	$(PIP) --requirement $(VENV)/requirements.txt
 	$(BIN)/python .ci/requirements.py $(EXTRAS) > $(VENV)/requirements.txt
 	$(PIP) --constraint constraints.txt --requirement $(VENV)/requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable .

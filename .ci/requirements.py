@@ -1,7 +1,10 @@
-"""Print what an extra of pyproject.toml requires, one requirement a line, with nested extras spelled out.
+"""Print what extras of pyproject.toml require, a line each, at the versions of constraints.txt.
 
 pip checks hashes only of what comes from an index, not of a folder such as this project. So the
 requirements are installed first, under constraints.txt and its hashes, and the project without them.
+
+    python .ci/requirements.py service > requirements.txt
+    pip install --constraint constraints.txt --requirement requirements.txt
 """
 
 import re
@@ -10,19 +13,22 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+ROOT = Path(__file__).parent.parent
+PIN = re.compile(r"^([\w.-]+)==.*(?:\n    --hash=.*)+", re.MULTILINE)  # name==version ; marker, and its hashes
 
 
-def requirements(extras: dict[str, list[str]], name: str) -> Iterator[str]:
-    for requirement in extras[name]:
+def names(extras: dict[str, list[str]], extra: str) -> Iterator[str]:
+    for requirement in extras[extra]:
         if nested := re.fullmatch(r"digits\[(.+)\]", requirement):
             for inner in nested[1].split(","):
-                yield from requirements(extras, inner)
+                yield from names(extras, inner)
         else:
-            yield requirement
+            yield re.sub(r"[<>=!~].*", "", requirement)
 
 
 if __name__ == "__main__":
-    project = tomllib.loads(PYPROJECT.read_text())["project"]
-    found = [line for name in sys.argv[1:] for line in requirements(project["optional-dependencies"], name)]
-    print("\n".join(dict.fromkeys(found)))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = {name for extra in sys.argv[1:] for name in names(project["optional-dependencies"], extra)}
+    for pin in PIN.finditer((ROOT / "constraints.txt").read_text()):
+        if pin[1] in wanted:
+            print(pin[0])
