@@ -22,6 +22,8 @@ from service.openapi import errors, predict_body
 from service.predict import Predictor
 from service.settings import Settings
 
+Responses = dict[int | str, dict[str, Any]]
+
 DESCRIPTION = """Reads handwritten digits.
 
 Send one image or many to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
@@ -55,7 +57,7 @@ def create_app(settings: Settings, models: Models) -> FastAPI:
 
 
 def add_predict(app: FastAPI, predictor: Predictor) -> None:
-    refused = {422: {"model": schemas.Predictions | schemas.Error, "description": "No image could be read."}}
+    refused: Responses = {422: {"model": schemas.Predictions | schemas.Error, "description": "No image could be read."}}
     others = errors(
         _400="The body is empty, or not what its Content-Type says.",
         _413="The request has too many bytes or images.",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -120,13 +119,13 @@ class Models:
     async def _follow(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             with contextlib.suppress(FileNotFoundError):  # the folder was removed; it may come back
-                inode = os.stat(self.folder).st_ino
+                inode = self.folder.stat().st_ino
                 async for _ in awatch(
                     self.folder, stop_event=stop, rust_timeout=int(LOOK_AGAIN * 1000), yield_on_timeout=True,
                     recursive=True, debounce=200, step=50,
                 ):  # fmt: skip
                     await self.refresh()
-                    if os.stat(self.folder).st_ino != inode:
+                    if self.folder.stat().st_ino != inode:
                         break
             if not stop.is_set():
                 await self.refresh()

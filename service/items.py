@@ -81,7 +81,7 @@ async def read_items(request: Request, in_thread: InThread, *, max_images: int) 
 
 
 def find_reader(kind: str) -> Callable[[bytes], list[Item]]:
-    if kind == "application/json" or kind.startswith("application/") and kind.endswith("+json"):
+    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
         return from_json_body
     if kind == "application/x-npy":
         return from_npy

@@ -35,7 +35,9 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the environment. Raises `ValueError` with a sentence that names the variable."""
         config = Config(environ=environ, env_prefix="DIGITS_")
-        values = {item.name: config(item.name.upper(), type(item.default), item.default) for item in fields(cls)}
+        values: dict[str, Any] = {
+            item.name: config(item.name.upper(), type(item.default), item.default) for item in fields(cls)
+        }
         settings = cls(**values)
         problem = settings.problem()
         if problem:
@@ -53,7 +55,8 @@ class Settings:
             "DIGITS_MAX_BATCH must be at least 1": self.max_batch >= 1,
             "DIGITS_MAX_QUEUE must be at least DIGITS_MAX_IMAGES": self.max_queue >= self.max_images,
             "DIGITS_ROOT_PATH must be empty or begin, and not end, with a slash": not self.root_path
-            or self.root_path.startswith("/") and not self.root_path.endswith("/"),
+            or (self.root_path.startswith("/")
+            and not self.root_path.endswith("/")),
             "DIGITS_LOG_LEVEL must be critical, error, warning, info or debug": self.log_level in LOG_LEVELS,
         }
         return next((message for message, holds in checks.items() if not holds), None)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
-
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # read when Keras is imported
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from digits import bundle
 from digits.errors import Refused
@@ -31,6 +29,8 @@ def main() -> int:
 
 def run(config: Config, data: dataset.Dataset) -> int:
     started = time.perf_counter()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
     import keras  # takes seconds, so bad flags and bad data are reported before
 
     from trainer import fit, plots, publish

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-
 QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9}
 QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
 

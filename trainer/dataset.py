@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def load(path: Path | None, *, validation: float, seed: int, share: float = 1.0)
     train, test = load_parts(path)
     digest = hashlib.sha256()
     for array in (train.pixels, train.labels, test.pixels, test.labels):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(array.tobytes())
     kept, held = split(train, validation, seed)
     if share < 1:
         _, kept = split(kept, share, seed)
@@ -212,7 +213,7 @@ def iterate_classes(folder: Path) -> Iterator[tuple[Pixels, int]]:
 # --- checks -------------------------------------------------------------------------------------
 
 
-def checked(x_name: object, y_name: object, pixels: NDArray[np.generic], labels: NDArray[np.generic]) -> Part:
+def checked(x_name: object, y_name: object, pixels: NDArray[Any], labels: NDArray[Any]) -> Part:
     """Return a part whose arrays are what a trainer needs, or say which isn't and why."""
     if pixels.shape[1:] == (SIDE, SIDE, 1):
         pixels = pixels[..., 0]

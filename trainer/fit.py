@@ -81,7 +81,7 @@ def as_csv(history: History) -> str:
     return text.getvalue()
 
 
-class Progress(keras.callbacks.Callback):
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """A bar with rate and time left on a terminal, and one line an epoch anywhere."""
 
     def __init__(self, epochs: int, steps: int, out: TextIO) -> None:

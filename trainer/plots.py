@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from digits.network import Probabilities
 from trainer.dataset import CLASSES, Part
@@ -35,7 +36,7 @@ def curves(history: History, what: str) -> Figure:
     axes.plot(epochs, history[what], marker="o", label="training (with dropout)")
     axes.plot(epochs, history[f"val_{what}"], marker="o", label="validation")
     axes.set(xlabel="epoch", ylabel=what, title=f"{what.capitalize()}, epoch by epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
     return figure

@@ -1,0 +1,27 @@
+"""A client for the Digits service: images in, digits out.
+
+>>> from digits_client import Client
+>>> with Client("http://localhost:8000") as client:  # doctest: +SKIP
+...     client.predict("seven.png").digit
+7
+"""
+
+from digits_client._client import AsyncClient, Client
+from digits_client._exceptions import BadAnswer, DigitsError, Rejected, Unavailable, Unreachable
+from digits_client._images import ImageLike
+from digits_client._messages import Health, Identity, ItemError, Prediction
+
+__all__ = [
+    "AsyncClient",
+    "BadAnswer",
+    "Client",
+    "DigitsError",
+    "Health",
+    "Identity",
+    "ImageLike",
+    "ItemError",
+    "Prediction",
+    "Rejected",
+    "Unavailable",
+    "Unreachable",
+]

@@ -1,0 +1,134 @@
+"""`Client` and `AsyncClient`: the sending, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self, overload
+
+import httpx
+from numpy.typing import NDArray
+
+from digits_client._exceptions import Unreachable
+from digits_client._images import ImageLike, OneImage
+from digits_client._messages import (
+    Health,
+    Prediction,
+    Request,
+    is_batch,
+    predict_request,
+    read_health,
+    read_json,
+    read_predictions,
+)
+
+URL = "http://localhost:8000"
+TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
+
+HEALTH = Request("GET", "health", {})
+MODEL = Request("GET", "model", {})
+
+
+class Client:
+    """Asks a Digits service; close it, or use it as a context manager.
+
+    Further options go to `httpx.Client`: headers, verify, proxy, transport and so on. Every method
+    raises `DigitsError`; see there for its kinds.
+    """
+
+    def __init__(self, url: str = URL, *, timeout: float = TIMEOUT, **options: Any) -> None:
+        self._http = httpx.Client(base_url=url, timeout=timeout, **options)
+
+    @overload
+    def predict(self, images: NDArray[Any]) -> Any: ...  # which of the two depends on the shape
+    @overload
+    def predict(self, images: OneImage) -> Prediction: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    @overload
+    def predict(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
+    def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+        """Read the digit in an image, or in each of a list.
+
+        An image is a path, the bytes of a file, a NumPy array or a Pillow image. An array of
+        (28, 28) is pixels as they are, ink bright; (n, 28, 28) is n images, answered as a list.
+        Besides `DigitsError`, raises `OSError`, `ValueError` and `TypeError` for images that
+        cannot be sent.
+        """
+        batch, request = plan(images)
+        predictions = read_predictions(self._send(request)) if request else []
+        return predictions if batch else predictions[0]
+
+    def health(self) -> Health:
+        """Say whether the service can predict, and with what."""
+        return read_health(self._send(HEALTH))
+
+    def model(self) -> dict[str, Any]:
+        """Return the manifest of the model that is served."""
+        return read_json(self._send(MODEL))
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _send(self, request: Request) -> httpx.Response:
+        try:
+            return self._http.request(request.method, request.path, **request.options)
+        except httpx.TransportError as exc:
+            raise unreachable(self._http.base_url, exc) from exc
+
+
+class AsyncClient:
+    """The same as `Client`, with `await`."""
+
+    def __init__(self, url: str = URL, *, timeout: float = TIMEOUT, **options: Any) -> None:
+        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, **options)
+
+    @overload
+    async def predict(self, images: NDArray[Any]) -> Any: ...  # which of the two depends on the shape
+    @overload
+    async def predict(self, images: OneImage) -> Prediction: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    @overload
+    async def predict(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
+    async def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+        """See `Client.predict`."""
+        batch, request = plan(images)
+        predictions = read_predictions(await self._send(request)) if request else []
+        return predictions if batch else predictions[0]
+
+    async def health(self) -> Health:
+        """See `Client.health`."""
+        return read_health(await self._send(HEALTH))
+
+    async def model(self) -> dict[str, Any]:
+        """See `Client.model`."""
+        return read_json(await self._send(MODEL))
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    async def _send(self, request: Request) -> httpx.Response:
+        try:
+            return await self._http.request(request.method, request.path, **request.options)
+        except httpx.TransportError as exc:
+            raise unreachable(self._http.base_url, exc) from exc
+
+
+def plan(images: Any) -> tuple[bool, Request | None]:
+    """Return whether many images were given, and the request for them; none for none."""
+    if not is_batch(images):
+        return False, predict_request([images])
+    return True, predict_request(images) if len(images) else None
+
+
+def unreachable(url: httpx.URL, exc: httpx.TransportError) -> Unreachable:
+    reason = str(exc) or type(exc).__name__
+    return Unreachable(f"no answer from {url}: {reason}; is the service running there?")

@@ -1,0 +1,102 @@
+"""From what a caller has to what goes over the wire; knows nothing of HTTP clients or answers.
+
+Arrays of shape (28, 28) or (n, 28, 28) are taken for pixels as a network reads them, ink bright,
+and travel as they are. Everything else is a picture, which the service crops, scales and centres.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 28
+
+
+class PillowImage(Protocol):
+    """What is used of `PIL.Image.Image`; Pillow itself isn't needed."""
+
+    def save(self, fp: Any, format: str) -> None: ...
+
+
+OneImage = str | os.PathLike[str] | bytes | PillowImage
+ImageLike = OneImage | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One image as a file for the service, under a name that its answer repeats."""
+
+    name: str
+    content: bytes
+
+
+def uploads(images: Sequence[ImageLike]) -> list[Upload]:
+    """Encode images one by one. Raises `OSError`, `ValueError` and `TypeError`."""
+    return [Upload(name(image, index), encode(image)) for index, image in enumerate(images)]
+
+
+def name(image: ImageLike, index: int) -> str:
+    return Path(image).name if isinstance(image, str | os.PathLike) else f"image-{index}"
+
+
+def encode(image: ImageLike) -> bytes:
+    match image:
+        case bytes():
+            return image
+        case np.ndarray():
+            array = as_uint8(image)
+            return npy(array) if array.shape == (SIDE, SIDE) else png(array)
+        case str() | os.PathLike():
+            return Path(image).read_bytes()
+    if callable(getattr(image, "save", None)):
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+    raise TypeError(f"an image is a path, bytes, a NumPy array or a Pillow image, not {type(image).__name__}")
+
+
+def as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return values of 0 to 255, of floats in 0 to 1 or of any whole numbers in 0 to 255; (h, w, 1) becomes (h, w)."""
+    array = array[..., 0] if array.ndim >= 3 and array.shape[-1] == 1 else array
+    if array.dtype.kind == "b":
+        return np.asarray(np.where(array, 255, 0), np.uint8)
+    if array.dtype == np.uint8 or array.size == 0:
+        return array.astype(np.uint8)
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.rint(array * 255).astype(np.uint8)
+    if array.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return array.astype(np.uint8)
+    raise ValueError(f"an array of {array.dtype} from {low} to {high}: use whole numbers 0 to 255, or floats 0 to 1")
+
+
+def npy(array: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def png(array: NDArray[np.uint8]) -> bytes:
+    """Encode an (h, w) array as a grey PNG, (h, w, 3) as RGB, (h, w, 4) as RGBA; W3C PNG, third edition."""
+    colour = {2: 0, 3: {3: 2, 4: 6}.get(array.shape[-1])}.get(array.ndim)
+    if colour is None or 0 in array.shape:
+        raise ValueError(f"an array of shape {array.shape} is no image: use (h, w), (h, w, 3) or (h, w, 4)")
+    height, width = array.shape[:2]
+    rows = np.zeros((height, 1 + array[0].size), np.uint8)  # each row begins with filter type 0
+    rows[:, 1:] = array.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes())) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
