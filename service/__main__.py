@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import uvicorn
@@ -25,9 +26,10 @@ def main() -> int:
     except (ValueError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
     uvicorn.run(
         "service.__main__:app", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
-        log_level=settings.log_level, server_header=False,
+        log_level=settings.log_level, root_path=settings.root_path, server_header=False,
     )  # fmt: skip
     return 0
 

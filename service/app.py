@@ -6,9 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
 
@@ -41,7 +42,7 @@ def create_app(settings: Settings, models: Models) -> FastAPI:
         predictor.close()
 
     app: FastAPI = FastAPIOffline(  # Swagger UI and ReDoc from files, not from a CDN
-        title="Digits", version=__version__, description=DESCRIPTION, root_path=settings.root_path, lifespan=lifespan,
+        title="Digits", version=__version__, description=DESCRIPTION, lifespan=lifespan,
     )  # fmt: skip
     app.add_middleware(BodyLimit, max_body=settings.max_body)
     add_handlers(app)
@@ -112,9 +113,9 @@ def add_model(app: FastAPI, models: Models) -> None:
 
     @app.get(
         "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=FileResponse,
-        responses=no_model | errors(_404="The model has no such plot.") | {200: {"content": {"image/png": {}}}},
+        responses=no_model | errors(_404="The model has no such plot.", _422="That is no name of a plot.") | {200: {"content": {"image/png": {}}}},
     )  # fmt: skip
-    async def plot(name: str) -> FileResponse:
+    async def plot(name: Annotated[str, PathParameter(pattern=r"^[\w.-]+$")]) -> FileResponse:
         """Return one of the plots that the manifest names."""
         return FileResponse(plot_file(models.engine.path, models.engine.manifest, name), media_type="image/png")
 

@@ -14,14 +14,16 @@ import io
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from fastapi import Request
 from numpy.lib import format as npy
 from pydantic_core import from_json
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from python_multipart import FormParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, File, parse_options_header
 
 from digits import image
 from digits.errors import BadImage
@@ -62,17 +64,13 @@ def read_file(data: bytes) -> Pixels:
 
 async def read_items(request: Request, in_thread: InThread, *, max_images: int) -> list[Item]:
     """Return the images of a request, at least one. Raises `Problem`."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
-    if kind == "multipart/form-data":
-        items = await from_multipart(request, max_images)
-    else:
-        reader = find_reader(kind)
-        body = await request.body()
-        if not body:
-            raise Problem(400, "empty_body", "the request has no body")
-        items = await in_thread(reader, body)
+    reader = find_reader(request.headers.get("content-type", ""))
+    body = await request.body()
+    if not body:
+        raise Problem(400, "empty_body", "the request has no body")
+    items = await in_thread(reader, body)
     if not items:
         raise Problem(422, "no_images", "the request holds no image")
     if len(items) > max_images:
@@ -80,38 +78,63 @@ async def read_items(request: Request, in_thread: InThread, *, max_images: int) 
     return items
 
 
-def find_reader(kind: str) -> Callable[[bytes], list[Item]]:
-    if kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json")):
-        return from_json_body
-    if kind == "application/x-npy":
-        return from_npy
-    if kind == "application/octet-stream" or kind.startswith("image/"):
-        return lambda body: [Item(body)]
-    sent = f"not {kind}" if kind else "but there is no Content-Type"
+def find_reader(content_type: str) -> Callable[[bytes], list[Item]]:
+    kind, options = parse_options_header(content_type)
+    match kind.decode("latin-1").split("/"):
+        case ["multipart", "form-data"] if options.get(b"boundary"):
+            return partial(from_multipart, options[b"boundary"])
+        case ["multipart", "form-data"]:
+            raise Problem(400, "malformed", "the Content-Type of multipart/form-data must name its boundary")
+        case ["application", "json"]:
+            return from_json_body
+        case ["application", "x-npy"]:
+            return from_npy
+        case ["application", "octet-stream"] | ["image", _]:
+            return lambda body: [Item(body)]
+    sent = f"not {content_type[:MAX_NAME]}" if content_type else "but there is no Content-Type"
     raise Problem(415, "unsupported_media_type", f"send {ACCEPTED}, {sent}")
 
 
 # --- multipart/form-data ------------------------------------------------------------------------
 
 
-class InMemory(MultiPartParser):
-    """Bodies are bounded before they come here, so that no part needs a temporary file."""
+def from_multipart(boundary: bytes, body: bytes) -> list[Item]:
+    """Read the files in the field `images`."""
+    items: list[Item] = []
+    ended = False
 
-    spool_max_size = 1 << 62
+    def on_file(file: File) -> None:
+        check_field(file.field_name)
+        file.file_object.seek(0)
+        items.append(Item(file.file_object.read(), shorten(file.file_name)))
+        file.close()
 
+    def on_field(field: Field) -> None:
+        check_field(None)
 
-async def from_multipart(request: Request, max_images: int) -> list[Item]:
-    parser = InMemory(request.headers, request.stream(), max_files=max_images + 1, max_fields=8)
+    def on_end() -> None:
+        nonlocal ended
+        ended = True
+
+    memory = {"MAX_MEMORY_FILE_SIZE": len(body)}  # no part needs a temporary file
     try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError) as exc:  # KeyError: no boundary
+        parser = FormParser("multipart/form-data", on_field, on_file, on_end, boundary, config=memory)
+        parser.write(body)
+        parser.finalize()
+    except (FormParserError, ValueError) as exc:
         raise Problem(400, "malformed", f"the body is not multipart/form-data: {exc}") from exc
-    items = []
-    for field, value in form.multi_items():
-        if field != "images" or not isinstance(value, UploadFile):
-            raise Problem(422, "unknown_field", f"send files in the field 'images', not {field[:MAX_NAME]!r}")
-        items.append(Item(await value.read(), (value.filename or "")[:MAX_NAME] or None))
+    if not ended:
+        raise Problem(400, "malformed", "the body is cut short: its last boundary is missing")
     return items
+
+
+def check_field(name: bytes | None) -> None:
+    if name != b"images":
+        raise Problem(422, "unknown_field", "send files, each in a field named 'images', and nothing else")
+
+
+def shorten(name: bytes | None) -> str | None:
+    return name.decode("utf-8", "replace")[:MAX_NAME] if name else None
 
 
 # --- application/json ---------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Settings:
     max_images: int = setting(10_000, "images in a request; more is answered 413")
     max_batch: int = setting(64, "images in one run of the network")
     max_queue: int = setting(20_000, "images that wait for the network; beyond, requests are answered 429")
-    root_path: str = setting("", "prefix under which a proxy publishes the service, such as `/digits`")
+    root_path: str = setting("", "prefix that a proxy puts before every path, and strips, such as `/digits`")
     log_level: str = setting("info", "`critical`, `error`, `warning`, `info` or `debug`")
 
     @classmethod
@@ -55,8 +55,7 @@ class Settings:
             "DIGITS_MAX_BATCH must be at least 1": self.max_batch >= 1,
             "DIGITS_MAX_QUEUE must be at least DIGITS_MAX_IMAGES": self.max_queue >= self.max_images,
             "DIGITS_ROOT_PATH must be empty or begin, and not end, with a slash": not self.root_path
-            or (self.root_path.startswith("/")
-            and not self.root_path.endswith("/")),
+            or (self.root_path.startswith("/") and not self.root_path.endswith("/")),
             "DIGITS_LOG_LEVEL must be critical, error, warning, info or debug": self.log_level in LOG_LEVELS,
         }
         return next((message for message, holds in checks.items() if not holds), None)

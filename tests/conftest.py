@@ -42,3 +42,9 @@ def serve() -> Serve:
             yield c
 
     return lend
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run tests marked `anyio` on asyncio, the loop that uvicorn runs on."""
+    return "asyncio"

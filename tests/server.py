@@ -1,0 +1,63 @@
+"""Start the service as its users do, as a process on a port of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DEADLINE = 60.0  # seconds until it must listen; it takes about two
+LISTENING = re.compile(r"running on (http://[\d.:]+)")
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    url: str = ""
+    log: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Server]:
+    """Run `python -m service` on a free port until the end of the block."""
+    settings |= {"models": models, "workers": workers, "port": settings.get("port", 0)}
+    environ = {f"DIGITS_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service"], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=os.environ | environ,
+    )  # fmt: skip
+    server = Server(process)
+    ready: queue.Queue[str] = queue.Queue()
+    reader = threading.Thread(target=follow, args=(server, ready, workers))
+    reader.start()
+    try:
+        server.url = ready.get(timeout=DEADLINE)
+        assert server.url, "".join(server.log)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(DEADLINE)
+        reader.join()
+
+
+def follow(server: Server, ready: queue.Queue[str], workers: int) -> None:
+    """Keep what the service prints, and tell when all of it listens, or it has ended without."""
+    assert server.process.stdout is not None
+    started, url = 0, ""
+    with server.process.stdout as lines:
+        for line in lines:
+            server.log.append(line)
+            started += "startup complete" in line
+            found = LISTENING.search(line)
+            url = found[1] if found else url
+            if url and started == workers:
+                ready.put(url)
+    ready.put("")

@@ -1,0 +1,350 @@
+"""The HTTP contract of the service, in this process: what goes in, what comes out, and every refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service import schemas
+from service.settings import Settings
+from tests.conftest import Serve
+from tests.models import mnist, png
+
+pytestmark = pytest.mark.anyio
+
+IMAGES, LABELS = mnist(50)
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+PART = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+NPY = {"content-type": "application/x-npy"}
+
+
+@pytest.fixture(scope="module")
+async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
+        yield lent
+
+
+@pytest.fixture
+async def empty(tmp_path: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """A service that has no model yet."""
+    async with serve(Settings(models=tmp_path)) as lent:
+        yield lent
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def code_of(response: httpx.Response) -> str:
+    """Check the one shape of errors, and return what this one is."""
+    return schemas.Error.model_validate(response.json(), extra="forbid").error.code
+
+
+# --- /predict -----------------------------------------------------------------------------------
+
+
+async def test_the_same_images_in_every_kind_of_body_get_the_same_answer(client: httpx.AsyncClient) -> None:
+    files = [png(image) for image in IMAGES[:3]]
+    bodies: list[dict[str, Any]] = [
+        {"files": [("images", (f"{i}.png", file)) for i, file in enumerate(files)]},
+        {"files": [("images", (f"{i}.npy", npy(image))) for i, image in enumerate(IMAGES[:3])]},
+        {"json": {"images": [b64(file) for file in files]}},
+        {"json": {"images": [f"data:image/png;base64,{b64(file)}" for file in files]}},
+        {"json": {"pixels": IMAGES[:3].tolist()}},
+        {"content": npy(IMAGES[:3]), "headers": NPY},
+        {"content": npy(np.asfortranarray(IMAGES[:3])), "headers": NPY},
+    ]
+    answers = []
+    for body in bodies:
+        response = await client.post("/predict", **body)
+        assert response.status_code == 200, response.text
+        answers.append(schemas.Predictions.model_validate(response.json(), extra="forbid"))
+    for answer in answers:
+        assert answer.model == answers[0].model
+        assert [item.index for item in answer.predictions] == [0, 1, 2]
+        for item, first in zip(answer.predictions, answers[0].predictions, strict=True):
+            assert isinstance(item, schemas.Prediction)
+            assert isinstance(first, schemas.Prediction)
+            np.testing.assert_allclose(item.probabilities, first.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (png(IMAGES[0]), "image/png"), (png(IMAGES[0]), "image/*"), (png(IMAGES[0]), "application/octet-stream"),
+        (png(IMAGES[0]), "IMAGE/PNG; q=1"), (npy(IMAGES[0]), "application/x-npy"),
+        (npy(IMAGES[0]), "application/octet-stream"),
+    ],
+)  # fmt: skip
+async def test_a_single_image_is_the_body(client: httpx.AsyncClient, content: bytes, kind: str) -> None:
+    response = await client.post("/predict", content=content, headers={"content-type": kind})
+    (prediction,) = response.json()["predictions"]
+    assert (prediction["digit"], prediction["name"]) == (7, None)
+    assert prediction["confidence"] == max(prediction["probabilities"])
+    assert sum(prediction["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+async def test_digits_are_read(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", content=npy(IMAGES), headers=NPY)
+    digits = [item["digit"] for item in response.json()["predictions"]]
+    assert np.mean(digits == LABELS) > 0.7
+
+
+async def test_names_of_files_come_back(client: httpx.AsyncClient) -> None:
+    files = [("images", ("seven.png", png(IMAGES[0]))), ("images", ("zwei ü.png", png(IMAGES[1])))]
+    response = await client.post("/predict", files=files)
+    assert [item["name"] for item in response.json()["predictions"]] == ["seven.png", "zwei ü.png"]
+
+
+async def test_a_bad_image_does_not_spoil_its_neighbours(client: httpx.AsyncClient) -> None:
+    good, bad = ("images", ("a.png", png(IMAGES[0]))), ("images", ("notes.pdf", b"%PDF-1.4"))
+    response = await client.post("/predict", files=[bad, good, bad])
+    assert response.status_code == 200
+    first, second, third = response.json()["predictions"]
+    assert first["error"]["code"] == third["error"]["code"] == "not_an_image"
+    assert (second["index"], second["digit"]) == (1, 7)
+    assert first.keys() == {"index", "name", "error"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"images": [b64(b"%PDF")]}, "not_an_image"),
+        ({"images": [""]}, "empty"),
+        ({"images": ["?"]}, "bad_base64"),
+        ({"images": ["data:image/png;base64,?"]}, "bad_base64"),
+        ({"images": [7]}, "bad_base64"),
+        ({"images": [None]}, "bad_base64"),
+        ({"images": [b64(png(IMAGES[0])[:80])]}, "broken"),
+        ({"images": [b64(npy(IMAGES))]}, "bad_pixels"),
+        ({"images": [b64(npy(IMAGES[0].astype(float)))]}, "bad_pixels"),
+        ({"pixels": [[]]}, "bad_pixels"),
+        ({"pixels": [7]}, "bad_pixels"),
+        ({"pixels": [[[0] * 28] * 27]}, "bad_pixels"),
+        ({"pixels": [[[0] * 27] * 28]}, "bad_pixels"),
+        ({"pixels": [[[0.5] * 28] * 28]}, "bad_pixels"),
+        ({"pixels": [[[True] * 28] * 28]}, "bad_pixels"),
+        ({"pixels": [[[256] * 28] * 28]}, "bad_pixels"),
+        ({"pixels": [[[-1] * 28] * 28]}, "bad_pixels"),
+        ({"pixels": [[[10**30] * 28] * 28]}, "bad_pixels"),
+        ({"pixels": [[["0"] * 28] * 28]}, "bad_pixels"),
+    ],
+)
+async def test_when_no_image_can_be_read_the_status_is_422(client: httpx.AsyncClient, body: object, code: str) -> None:
+    response = await client.post("/predict", json=body)
+    assert response.status_code == 422
+    (prediction,) = schemas.Predictions.model_validate(response.json(), extra="forbid").predictions
+    assert isinstance(prediction, schemas.Failure)
+    assert prediction.error.code == code
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({}, 415, "unsupported_media_type"),
+        ({"content": b"x"}, 415, "unsupported_media_type"),
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, 415, "unsupported_media_type"),
+        ({"data": {"images": "x"}}, 415, "unsupported_media_type"),
+        ({"content": b"", "headers": {"content-type": "image/png"}}, 400, "empty_body"),
+        ({"content": b"x", "headers": JSON | {"content-encoding": "gzip"}}, 415, "unsupported_encoding"),
+        ({"content": b"", "headers": JSON}, 400, "empty_body"),
+        ({"content": b"{", "headers": JSON}, 400, "malformed"),
+        ({"content": b"\xff", "headers": JSON}, 400, "malformed"),
+        ({"content": b"[" * 90_000, "headers": JSON}, 400, "malformed"),
+        ({"content": b'{"pixels": [[[NaN]]]}', "headers": JSON}, 400, "malformed"),
+        ({"json": []}, 422, "invalid"),
+        ({"content": b"null", "headers": JSON}, 422, "invalid"),
+        ({"json": {}}, 422, "invalid"),
+        ({"json": {"image": "x"}}, 422, "invalid"),
+        ({"json": {"images": [], "pixels": []}}, 422, "invalid"),
+        ({"json": {"images": "x"}}, 422, "invalid"),
+        ({"json": {"images": []}}, 422, "no_images"),
+        ({"json": {"images": [""] * 101}}, 413, "too_many_images"),
+        ({"content": npy(IMAGES)[:-1], "headers": NPY}, 422, "bad_pixels"),
+        ({"content": npy(IMAGES) + b"x", "headers": NPY}, 422, "bad_pixels"),
+        ({"content": npy(IMAGES[:2] / 255), "headers": NPY}, 422, "bad_pixels"),
+        ({"content": npy(IMAGES[:, 1:]), "headers": NPY}, 422, "bad_pixels"),
+        ({"content": npy(IMAGES[0, 0]), "headers": NPY}, 422, "bad_pixels"),
+        ({"content": npy(IMAGES[:0]), "headers": NPY}, 422, "no_images"),
+        ({"content": npy(np.array([{}])), "headers": NPY}, 422, "bad_pixels"),
+        ({"content": b"\x93NUMPY\x01\x00", "headers": NPY}, 422, "bad_pixels"),
+        ({"content": b"\x93NUMPY\x09\x00\x00\x00", "headers": NPY}, 422, "bad_pixels"),
+        ({"content": b"nothing", "headers": NPY}, 422, "bad_pixels"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "malformed"),
+        ({"content": b"x", "headers": FORM}, 400, "malformed"),
+        ({"content": b"--b\r\nx", "headers": FORM}, 400, "malformed"),
+        ({"content": b"--b--\r\n", "headers": FORM}, 422, "no_images"),
+        ({"content": PART + b"x", "headers": FORM}, 400, "malformed"),
+        ({"content": PART + b"x\r\n", "headers": FORM}, 400, "malformed"),
+        ({"content": PART + b"x\r\n--b--\r\n", "headers": FORM}, 422, "unknown_field"),
+        ({"files": {"image": b"x"}}, 422, "unknown_field"),
+        ({"files": {"images": b"x"}, "data": {"explain": "1"}}, 422, "unknown_field"),
+        ({"files": [("images", b"x")] * 101}, 413, "too_many_images"),
+        ({"files": [("images", b"x")] * 200}, 413, "too_many_images"),
+        ({"content": b"x" * 200_001, "headers": {"content-type": "image/png"}}, 413, "too_large"),
+    ],
+)  # fmt: skip
+async def test_a_request_that_makes_no_sense_is_refused_as_http_means_it(
+    client: httpx.AsyncClient, options: dict[str, Any], status: int, code: str
+) -> None:
+    response = await client.post("/predict", **options)
+    assert (response.status_code, code_of(response)) == (status, code)
+
+
+async def test_the_body_limit_counts_bytes_as_they_arrive(client: httpx.AsyncClient) -> None:
+    """Without a Content-Length nothing but counting helps; what was not asked for is never produced."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 10_000
+            yield b"x" * 10_000
+
+    response = await client.post("/predict", content=endless(), headers={"content-type": "image/png"})
+    assert (response.status_code, code_of(response)) == (413, "too_large")
+    assert sent <= 220_000
+
+
+async def test_a_multipart_body_is_bounded_too(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", files={"images": b"x" * 200_000})
+    assert (response.status_code, code_of(response)) == (413, "too_large")
+
+
+async def test_a_full_queue_answers_429_and_says_when_to_come_back(published: Path, serve: Serve) -> None:
+    async with serve(Settings(models=published, max_images=40, max_queue=40, max_batch=1)) as client:
+        calls = [client.post("/predict", content=npy(IMAGES[:30]), headers=NPY) for _ in range(4)]
+        responses = await asyncio.gather(*calls)
+        refused = [response for response in responses if response.status_code == 429]
+        assert 0 < len(refused) < 4
+        assert {code_of(response) for response in refused} == {"overloaded"}
+        assert int(refused[0].headers["retry-after"]) >= 1
+        assert {response.status_code for response in responses} == {200, 429}
+
+
+# --- everything else ----------------------------------------------------------------------------
+
+
+async def test_health_says_what_is_served(client: httpx.AsyncClient) -> None:
+    response = await client.get("/health")
+    health = schemas.Health.model_validate(response.json(), extra="forbid")
+    assert (response.status_code, health.status, health.reason) == (200, "ok", None)
+    assert (
+        health.model
+        == schemas.Predictions.model_validate(
+            (await client.post("/predict", content=npy(IMAGES), headers=NPY)).json()
+        ).model
+    )
+    assert (await client.get("/health/ready")).json() == {"status": "ready"}
+    assert (await client.get("/health/live")).json() == {"status": "alive"}
+
+
+async def test_without_a_model_the_service_lives_and_says_why_it_cannot_predict(empty: httpx.AsyncClient) -> None:
+    health = await empty.get("/health")
+    assert (health.status_code, health.json()["status"], health.json()["model"]) == (503, "unavailable", None)
+    assert "python -m trainer" in health.json()["reason"]
+    assert (await empty.get("/health/live")).status_code == 200
+    for response in (
+        await empty.get("/health/ready"),
+        await empty.get("/model"),
+        await empty.get("/model/plots/accuracy.png"),
+        await empty.post("/predict", content=npy(IMAGES), headers=NPY),
+    ):
+        assert (response.status_code, code_of(response)) == (503, "no_model")
+
+
+async def test_the_manifest_and_its_plots_can_be_fetched(client: httpx.AsyncClient) -> None:
+    manifest = (await client.get("/model")).json()
+    assert manifest["format"] == 1
+    assert manifest["plots"] == ["accuracy.png"]
+    plot = await client.get(f"/model/plots/{manifest['plots'][0]}")
+    assert plot.headers["content-type"] == "image/png"
+    assert plot.content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["loss.png", "%2e%2e", "..%2fmanifest.json", "manifest.json"])
+async def test_nothing_but_its_plots_can_be_fetched(client: httpx.AsyncClient, name: str) -> None:
+    response = await client.get(f"/model/plots/{name}")
+    assert (response.status_code, code_of(response)) == (404, "not_found")
+
+
+async def test_what_cannot_be_a_name_of_a_plot_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.get("/model/plots/accuracy.png%00")
+    assert (response.status_code, code_of(response)) == (422, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [("GET", "/nothing", 404, "not_found"), ("GET", "/predict", 405, "method_not_allowed"),
+     ("DELETE", "/model", 405, "method_not_allowed")],
+)  # fmt: skip
+async def test_what_does_not_exist_has_the_same_shape_of_error(
+    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+) -> None:
+    response = await client.request(method, path)
+    assert (response.status_code, code_of(response)) == (status, code)
+
+
+# --- documentation ------------------------------------------------------------------------------
+
+
+async def test_the_examples_of_the_documentation_run(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    bodies = document["paths"]["/predict"]["post"]["requestBody"]["content"]
+    assert bodies.keys() == {
+        "multipart/form-data", "application/json", "application/octet-stream", "image/*", "application/x-npy"
+    }  # fmt: skip
+    examples = bodies["application/json"]["examples"]
+    assert len(examples) == 3
+    for example in examples.values():
+        response = await client.post("/predict", json=example["value"])
+        assert response.status_code == 200, response.text
+        assert response.json()["predictions"][0]["digit"] == 7
+
+
+async def test_every_status_is_documented(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    documented = {path: set(operation["responses"]) for path, item in paths.items() for operation in item.values()}
+    assert documented == {
+        "/predict": {"200", "400", "413", "415", "422", "429", "500", "503"},
+        "/health": {"200", "503"},
+        "/health/live": {"200"},
+        "/health/ready": {"200", "503"},
+        "/model": {"200", "503"},
+        "/model/plots/{name}": {"200", "404", "422", "503"},
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "/digits"])
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_the_pages_need_nothing_from_outside(published: Path, serve: Serve, prefix: str, page: str) -> None:
+    async with serve(Settings(models=published, root_path=prefix)) as client:
+        html = (await client.get(f"{prefix}{page}")).text
+        found = list(sources(html))
+        assert len(found) >= 2
+        for source in found:
+            assert source.startswith(f"{prefix}/"), source
+            assert (await client.get(source)).status_code == 200, source
+
+
+def sources(html: str) -> Iterator[str]:
+    """Yield every address that a page loads: scripts, styles, icons and the OpenAPI document."""
+    for mark in ('src="', 'href="', "url: '", 'spec-url="'):
+        for part in html.split(mark)[1:]:
+            yield part.partition(mark[-1])[0]

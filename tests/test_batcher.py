@@ -1,0 +1,142 @@
+"""Batches form while another batch runs; callers come, go and fail alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from service.batcher import Batcher, QueueFull, Rows
+
+pytestmark = pytest.mark.anyio
+
+
+class Gate:
+    """A function for batches that doubles rows, notes their numbers, and waits until it is opened."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.entered = threading.Semaphore(0)
+        self.opened = threading.Event()
+
+    def __call__(self, rows: Rows) -> Rows:
+        self.sizes.append(len(rows))
+        self.entered.release()
+        assert self.opened.wait(10)
+        return rows * 2
+
+
+@contextmanager
+def batcher(max_batch: int = 4, max_queue: int = 100) -> Iterator[Batcher]:
+    with ThreadPoolExecutor(1) as executor:
+        yield Batcher(max_batch=max_batch, max_queue=max_queue, executor=executor)
+
+
+def rows(*values: int) -> Rows:
+    return np.array(values)[:, np.newaxis]  # (n, 1)
+
+
+async def begin(batches: Batcher, gate: Gate, *callers: Rows) -> list[asyncio.Task[Rows]]:
+    """Start callers, and come back when the first of them is being served and the others wait."""
+    first = asyncio.create_task(batches.submit(gate, callers[0]))
+    await asyncio.to_thread(gate.entered.acquire)
+    others = [asyncio.create_task(batches.submit(gate, caller)) for caller in callers[1:]]
+    await asyncio.sleep(0)  # lets them queue
+    return [first, *others]
+
+
+async def test_a_lone_caller_is_served_at_once() -> None:
+    gate = Gate()
+    gate.opened.set()
+    with batcher() as batches:
+        assert (await batches.submit(gate, rows(1, 2))).tolist() == [[2], [4]]
+    assert gate.sizes == [2]
+
+
+async def test_callers_that_come_while_a_batch_runs_share_the_next() -> None:
+    gate = Gate()
+    with batcher(max_batch=4) as batches:
+        tasks = await begin(batches, gate, *(rows(n) for n in range(8)))
+        gate.opened.set()
+        results = await asyncio.gather(*tasks)
+    assert [result.tolist() for result in results] == [[[2 * n]] for n in range(8)]
+    assert gate.sizes == [1, 4, 3]
+
+
+async def test_a_large_caller_is_split_and_takes_turns_with_a_small_one() -> None:
+    gate = Gate()
+    gate.opened.set()
+    finished: list[str] = []
+    with batcher(max_batch=4) as batches:
+
+        async def call(name: str, values: Rows) -> Rows:
+            result = await batches.submit(gate, values)
+            finished.append(name)
+            return result
+
+        large, small = await asyncio.gather(call("large", rows(*range(40))), call("small", rows(7)))
+    assert large.ravel().tolist() == [2 * n for n in range(40)]
+    assert small.tolist() == [[14]]
+    assert finished == ["small", "large"]
+    assert max(gate.sizes) == 4
+
+
+async def test_a_full_queue_refuses_at_once_and_serves_those_in_it() -> None:
+    gate = Gate()
+    with batcher(max_queue=3) as batches:
+        tasks = await begin(batches, gate, rows(1), rows(2, 3))
+        with pytest.raises(QueueFull):
+            await batches.submit(gate, rows(4, 5))
+        gate.opened.set()
+        assert [len(result) for result in await asyncio.gather(*tasks)] == [1, 2]
+        assert len(await batches.submit(gate, rows(4, 5))) == 2
+
+
+async def test_callers_that_go_away_are_not_run_and_hurt_nobody() -> None:
+    gate = Gate()
+    with batcher(max_batch=4) as batches:
+        tasks = await begin(batches, gate, *(rows(n) for n in range(7)))
+        for gone in tasks[::2]:
+            gone.cancel()
+        gate.opened.set()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [outcome.tolist() for outcome in outcomes[1::2] if isinstance(outcome, np.ndarray)] == [
+            [[2]],
+            [[6]],
+            [[10]],
+        ]
+        assert gate.sizes == [1, 3]
+        assert batches.depth == 0
+
+
+async def test_an_exception_reaches_all_of_its_batch_and_nobody_else() -> None:
+    def fails(batch: Rows) -> Rows:
+        if 3 in batch:
+            raise ArithmeticError("three")
+        return batch
+
+    with batcher(max_batch=2) as batches:
+        calls = [batches.submit(fails, rows(n)) for n in range(6)]
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [np.ndarray] * 2 + [ArithmeticError] * 2 + [np.ndarray] * 2
+        assert (await batches.submit(fails, rows(9))).tolist() == [[9]]
+
+
+async def test_callers_of_different_functions_do_not_share_a_batch() -> None:
+    """As when a model is replaced while requests wait: each is answered by the one that it began with."""
+    first, second = Gate(), Gate()
+    second.opened.set()
+    with batcher(max_batch=10) as batches:
+        tasks = await begin(batches, first, rows(1), rows(2))
+        tasks.append(asyncio.create_task(batches.submit(second, rows(3))))
+        tasks.append(asyncio.create_task(batches.submit(first, rows(4))))
+        await asyncio.sleep(0)
+        first.opened.set()
+        results = await asyncio.gather(*tasks)
+    assert [result.item() for result in results] == [2, 4, 6, 8]
+    assert (first.sizes, second.sizes) == ([1, 1, 1], [1])

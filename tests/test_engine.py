@@ -1,0 +1,133 @@
+"""A model is taken up, replaced and refused while requests go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits import bundle
+from service.engine import Models, NoModel
+from tests.models import dense_h5, mnist, publish, templates
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE = 20.0  # seconds; a change is noticed in less than one
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what a watcher will bring about, up to a deadline."""
+    async with asyncio.timeout(DEADLINE):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+def version(models: Models) -> str | None:
+    try:
+        return str(models.engine.manifest["version"])
+    except NoModel:
+        return None
+
+
+async def test_a_model_that_appears_is_taken_up(tmp_path: Path, h5: bytes) -> None:
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        assert version(models) is None
+        made = await asyncio.to_thread(publish, tmp_path, h5)
+        await until(lambda: version(models) == made.version)
+        assert models.refusal is None
+        pixels, _ = mnist(5)
+        assert models.engine.predict(pixels).shape == (5, 10)
+
+
+async def test_a_folder_that_appears_later_is_found(tmp_path: Path, h5: bytes) -> None:
+    models = Models(tmp_path / "later", threads=1)
+    async with models.watched():
+        made = await asyncio.to_thread(publish, tmp_path / "later", h5)
+        await until(lambda: version(models) == made.version)
+
+
+async def test_a_newer_bundle_replaces_the_old_one(tmp_path: Path, h5: bytes) -> None:
+    old = publish(tmp_path, h5)
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        assert version(models) == old.version
+        new = await asyncio.to_thread(publish, tmp_path, templates(2.0))
+        await until(lambda: version(models) == new.version)
+
+
+async def test_a_bare_file_dropped_by_hand_is_served(tmp_path: Path, h5: bytes) -> None:
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        (tmp_path / bundle.H5_NAME).write_bytes(h5)
+        await until(lambda: version(models) is not None)
+        manifest = models.engine.manifest
+        assert manifest["version"] == f"bare-{bundle.hash_of(h5)[:12]}"
+        assert manifest["model"]["parameters"] == 7850
+
+
+async def test_a_bare_file_that_arrives_slowly_is_served_once_it_is_whole(tmp_path: Path, h5: bytes) -> None:
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        with (tmp_path / bundle.H5_NAME).open("wb") as file:
+            file.write(h5[:5000])
+            file.flush()
+            await until(lambda: models.refusal is not None and "HDF5" in models.refusal)
+            file.write(h5[5000:])
+        await until(lambda: version(models) is not None)
+        assert models.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda folder: (folder / bundle.H5_NAME).write_bytes(b"\x89HDF"), "SHA-256"),
+        (lambda folder: (folder / bundle.MANIFEST_NAME).write_text("{"), "JSON"),
+        (lambda folder: (folder / bundle.H5_NAME).unlink(), "cannot read"),
+    ],
+)
+async def test_a_bad_bundle_is_refused_and_the_old_one_stays(
+    tmp_path: Path, h5: bytes, spoil: Callable[[Path], object], reason: str
+) -> None:
+    old = publish(tmp_path, h5)
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        publish(tmp_path / "elsewhere", templates(2.0))
+        bad = next(tmp_path.glob("elsewhere/2*"))
+        spoil(bad)
+        bad.rename(tmp_path / bad.name)
+        (tmp_path / "current.new").write_text(bad.name)
+        (tmp_path / "current.new").replace(tmp_path / "current")
+        await until(lambda: models.refusal is not None)
+        assert reason in str(models.refusal)
+        assert version(models) == old.version
+
+
+async def test_a_bundle_that_contradicts_its_golden_images_is_refused(tmp_path: Path, h5: bytes) -> None:
+    """Its file is whole and its hash is right, but it isn't the network that the trainer saw."""
+    old = publish(tmp_path, h5)
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        with bundle.draft(tmp_path) as path:
+            generator = np.random.default_rng(0)
+            other = dense_h5(generator.normal(size=(784, 10)).astype(np.float32), np.zeros(10, np.float32))
+            (path / bundle.H5_NAME).write_bytes(other)
+            lying = bundle.commit(path, {"golden": old.manifest["golden"]})
+        bundle.promote(lying)
+        await until(lambda: models.refusal is not None)
+        assert "golden" in str(models.refusal)
+        assert version(models) == old.version
+
+
+async def test_after_a_refusal_a_good_bundle_is_taken_up(tmp_path: Path, h5: bytes) -> None:
+    (tmp_path / bundle.H5_NAME).write_bytes(b"no model")
+    models = Models(tmp_path, threads=1)
+    async with models.watched():
+        assert version(models) is None
+        assert models.refusal is not None
+        made = await asyncio.to_thread(publish, tmp_path, h5)
+        await until(lambda: version(models) == made.version)
+        assert models.refusal is None

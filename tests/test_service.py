@@ -1,0 +1,150 @@
+"""The service as a process: what it loads, how it ends, and that nothing stops it from answering."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.models import mnist, png, publish, templates
+from tests.server import Server, serve
+
+IMAGES, _ = mnist(20)
+PNG = {"content-type": "image/png"}
+
+
+@pytest.fixture(scope="module")
+def server(published: Path) -> Iterator[Server]:
+    with serve(published) as running:
+        yield running
+
+
+def test_the_process_holds_neither_tensorflow_nor_a_reader_of_hdf5(server: Server) -> None:
+    assert httpx.post(f"{server.url}/predict", content=png(IMAGES[0]), headers=PNG).status_code == 200
+    libraries = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "onnxruntime" in libraries
+    assert not re.search("tensorflow|keras|jaxlib|h5py|libhdf5", libraries)
+
+
+def test_a_body_that_is_too_long_is_answered_413_over_a_real_connection(server: Server) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(200):
+            yield b"x" * 100_000
+
+    response = httpx.post(f"{server.url}/predict", content=endless(), headers=PNG)
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nxxxxx",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 99\r\n\r\nx",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=\xff\r\n"
+        b"Content-Length: 1\r\n\r\nx",
+        b"GET /model/plots/%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+)
+def test_a_broken_request_harms_nobody(server: Server, request_: bytes) -> None:
+    address = (httpx.URL(server.url).host, httpx.URL(server.url).port or 0)
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(request_)
+        connection.shutdown(socket.SHUT_WR)
+        status = connection.recv(100).partition(b"\r\n")[0]
+    assert b" 500 " not in status
+    assert httpx.get(f"{server.url}/health").status_code == 200
+    assert not [line for line in server.log if "Traceback" in line]
+
+
+@pytest.mark.anyio
+async def test_large_images_do_not_keep_small_requests_waiting(server: Server) -> None:
+    """While photos of 12 megapixels are decoded, others are answered: they don't come last."""
+    noise = np.random.default_rng(0).integers(0, 256, (3000, 4000), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG", compress_level=0)
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        finished: list[str] = []
+
+        async def call(name: str, content: bytes) -> None:
+            response = await client.post("/predict", content=content, headers=PNG)
+            assert response.status_code in (200, 413)
+            finished.append(name)
+
+        async def ping() -> None:
+            assert (await client.get("/health/live")).status_code == 200
+            finished.append("ping")
+
+        small = png(noise[:1500, :2000])
+        async with asyncio.TaskGroup() as group:
+            for _ in range(6):
+                group.create_task(call("large", small))
+            group.create_task(ping())
+        assert finished[-1] == "large"
+
+
+@pytest.mark.anyio
+async def test_a_model_is_replaced_without_a_failed_request(tmp_path: Path, h5: bytes) -> None:
+    old = publish(tmp_path, h5)
+    with serve(tmp_path) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            versions: list[str] = []
+            replaced = asyncio.Event()
+
+            async def load() -> None:
+                while not replaced.is_set():
+                    response = await client.post("/predict", content=png(IMAGES[0]), headers=PNG)
+                    assert response.status_code == 200, response.text
+                    versions.append(response.json()["model"]["version"])
+                    if versions[-1] != old.version:
+                        replaced.set()
+
+            async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+                for _ in range(4):
+                    group.create_task(load())
+                new = await asyncio.to_thread(publish, tmp_path, templates(2.0))
+        assert set(versions) == {old.version, new.version}
+
+
+@pytest.mark.anyio
+async def test_sigterm_lets_requests_finish(published: Path) -> None:
+    """What was accepted is answered, and the process ends by itself, in order."""
+    with serve(published) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+            begun = asyncio.Event()
+
+            async def body() -> AsyncIterator[bytes]:
+                content = png(IMAGES[0])
+                yield content[:100]
+                begun.set()
+                server.process.send_signal(signal.SIGTERM)
+                yield content[100:]
+
+            response = await client.post("/predict", content=body(), headers=PNG)
+            assert begun.is_set()
+            assert response.status_code == 200
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", "many"), ("threads", "-1")])
+def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(AssertionError, match=f"DIGITS_{name.upper()}"), serve(tmp_path, **{name: value}):
+        pass
+
+
+def test_several_workers_share_a_port(published: Path) -> None:
+    with serve(published, workers=2) as server:
+        for _ in range(10):
+            response = httpx.post(f"{server.url}/predict", content=png(IMAGES[0]), headers=PNG)
+            assert response.json()["predictions"][0]["digit"] == 7

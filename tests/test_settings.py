@@ -1,0 +1,39 @@
+"""Each setting is one variable, and a wrong value is a sentence that names it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+
+
+def test_defaults() -> None:
+    settings = Settings.from_env({})
+    assert (settings.host, settings.port, settings.models, settings.workers) == ("127.0.0.1", 8000, Path("models"), 1)
+    assert settings == Settings()
+
+
+def test_every_field_is_read_from_its_variable() -> None:
+    other = {
+        "host": "0.0.0.0", "port": 81, "models": Path("/m"), "workers": 2, "threads": 3, "max_body": 4,
+        "max_images": 5, "max_batch": 6, "max_queue": 7, "root_path": "/digits", "log_level": "debug",
+    }  # fmt: skip
+    assert other.keys() == {item.name for item in fields(Settings)}
+    settings = Settings.from_env({f"DIGITS_{name.upper()}": str(value) for name, value in other.items()})
+    assert settings == Settings(**other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"), ("PORT", "65536"), ("WORKERS", "0"), ("THREADS", "-1"), ("MAX_BODY", "0"),
+        ("MAX_IMAGES", "0"), ("MAX_BATCH", "0"), ("MAX_QUEUE", "9999"), ("ROOT_PATH", "digits"),
+        ("ROOT_PATH", "/digits/"), ("LOG_LEVEL", "loud"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match=f"DIGITS_{name}"):
+        Settings.from_env({f"DIGITS_{name}": value})
