@@ -15,7 +15,7 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -30,11 +30,17 @@ from digits.errors import BadImage
 from digits.image import SIDE, Pixels
 from service.errors import Problem
 
+T = TypeVar("T")
+
 NPY_MAGIC = b"\x93NUMPY"
 MAX_NAME = 256  # characters of a file name that are repeated in the answer
 ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
 
-InThread = Callable[..., Awaitable[Any]]  # runs a function and its arguments off the event loop
+
+class InThread(Protocol):
+    """Runs a function with its arguments off the event loop."""
+
+    def __call__(self, function: Callable[..., T], *arguments: Any) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def test_defaults() -> None:
 
 def test_every_field_is_read_from_its_variable() -> None:
     other = {
-        "host": "0.0.0.0", "port": 81, "models": Path("/m"), "workers": 2, "threads": 3, "max_body": 4,
+        "host": "::1", "port": 81, "models": Path("/m"), "workers": 2, "threads": 3, "max_body": 4,
         "max_images": 5, "max_batch": 6, "max_queue": 7, "root_path": "/digits", "log_level": "debug",
     }  # fmt: skip
     assert other.keys() == {item.name for item in fields(Settings)}

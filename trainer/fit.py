@@ -32,7 +32,7 @@ def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: 
         loss="categorical_crossentropy",
         metrics=["accuracy"],
         steps_per_execution=min(STEPS_AT_ONCE, steps),
-        jit_compile=keras.config.backend() != "tensorflow" or on_gpu(),  # XLA makes TensorFlow ten times slower on CPUs
+        jit_compile=keras.config.backend() != "tensorflow" or bool(accelerators()),  # XLA makes TensorFlow ten times slower on CPUs
     )
     progress = Progress(config.epochs, steps, out)
     fitted = model.fit(
@@ -64,12 +64,12 @@ def one_hot(labels: Labels) -> NDArray[np.float32]:
 
 def describe_device() -> str:
     """Say what the training runs on: the backend of Keras, and its GPUs if it sees any."""
-    gpus = keras.distribution.list_devices("gpu")
-    return f"{keras.config.backend()} on {', '.join(gpus) if gpus else 'the CPU'}"
+    return f"{keras.config.backend()} on {', '.join(accelerators()) or 'the CPU'}"
 
 
-def on_gpu() -> bool:
-    return bool(keras.distribution.list_devices("gpu"))
+def accelerators() -> list[str]:
+    """Return the GPUs or TPUs that Keras uses; without any, it lists the processor."""
+    return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
 
 
 def as_csv(history: History) -> str:

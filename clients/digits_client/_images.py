@@ -70,12 +70,14 @@ def as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype.kind == "b":
         return np.asarray(np.where(array, 255, 0), np.uint8)
     if array.dtype == np.uint8 or array.size == 0:
-        return array.astype(np.uint8)
+        return np.asarray(array, np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"an array of {array.dtype} is no image: use whole numbers 0 to 255, or floats 0 to 1")
     low, high = array.min(), array.max()
     if array.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.rint(array * 255).astype(np.uint8)
-    if array.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return array.astype(np.uint8)
+        return np.asarray(np.rint(array * 255), np.uint8)
+    if array.dtype.kind != "f" and low >= 0 and high <= 255:
+        return np.asarray(array, np.uint8)
     raise ValueError(f"an array of {array.dtype} from {low} to {high}: use whole numbers 0 to 255, or floats 0 to 1")
 
 

@@ -1,0 +1,289 @@
+"""The client against plain functions for the wire, then against the real service."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+from collections.abc import Callable, Iterator
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+import digits_client
+from digits_client import (
+    AsyncClient,
+    BadAnswer,
+    Client,
+    DigitsError,
+    ImageLike,
+    Rejected,
+    Unavailable,
+    Unreachable,
+)
+from digits_client.__main__ import main
+from tests.models import mnist, png
+from tests.server import Server, serve
+
+IMAGES, LABELS = mnist(30)
+IDENTITY = {"version": "v", "sha256": "0" * 64}
+
+
+def answering(status: int, body: Any) -> Client:
+    """Return a client whose service always answers the same."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=content)))
+
+
+def sent_by(call: Callable[[Client], object], url: str = "http://localhost") -> httpx.Request:
+    """Return the request that a call makes."""
+    seen: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        request.read()
+        seen.append(request)
+        return httpx.Response(429, json={"error": {"code": "overloaded", "message": "later"}})
+
+    with Client(url, transport=httpx.MockTransport(note)) as client, pytest.raises(Unavailable):
+        call(client)
+    (request,) = seen
+    return request
+
+
+def files_in(request: httpx.Request) -> list[tuple[str | None, bytes]]:
+    """Return name and content of each file of a multipart request, read by the standard library."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    parts = message_from_bytes(head + request.content).get_payload()
+    assert isinstance(parts, list)
+    return [(part.get_filename(), part.get_payload(decode=True)) for part in parts]  # type: ignore[union-attr,misc]
+
+
+# --- what goes out ------------------------------------------------------------------------------
+
+
+def test_paths_go_out_as_files_under_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    path.write_bytes(png(IMAGES[0]))
+    for given in (path, str(path)):
+        assert files_in(sent_by(lambda client: client.predict(given))) == [("seven.png", path.read_bytes())]
+
+
+def test_bytes_and_pillow_images_go_out_as_they_are() -> None:
+    picture = Image.new("RGB", (40, 30), "red")
+    (_, first), (_, second) = files_in(sent_by(lambda client: client.predict([b"abc", picture])))
+    assert first == b"abc"
+    assert Image.open(io.BytesIO(second)).size == (40, 30)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        IMAGES[0], IMAGES[0][..., np.newaxis], IMAGES[0].astype(np.int64), IMAGES[0] / 255,
+        (IMAGES[0] / 255).astype(np.float32),
+    ],
+)  # fmt: skip
+def test_pixels_go_out_as_pixels(array: Any) -> None:
+    request = sent_by(lambda client: client.predict(array))
+    assert request.headers["content-type"] == "application/x-npy"
+    np.testing.assert_array_equal(np.load(io.BytesIO(request.content)), IMAGES[:1])
+
+
+def test_many_arrays_go_out_as_one() -> None:
+    for given in (list(IMAGES), IMAGES, IMAGES[..., np.newaxis]):
+        request = sent_by(lambda client, given=given: client.predict(given))  # type: ignore[misc]
+        np.testing.assert_array_equal(np.load(io.BytesIO(request.content)), IMAGES)
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (28, 28, 3), (50, 28, 4), (1, 1)])
+def test_other_arrays_go_out_as_png_bit_for_bit(shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    ((_, content),) = files_in(sent_by(lambda client: client.predict(array)))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), array)
+
+
+def test_different_kinds_may_be_mixed() -> None:
+    (_, first), (_, second) = files_in(sent_by(lambda client: client.predict([b"abc", IMAGES[0]])))
+    assert first == b"abc"
+    np.testing.assert_array_equal(np.load(io.BytesIO(second)), IMAGES[0])
+
+
+@pytest.mark.parametrize(
+    ("image", "error"),
+    [
+        (7, TypeError),
+        (None, TypeError),
+        ("no/such/file.png", FileNotFoundError),
+        (np.full((28, 28), 256), ValueError),
+        (np.full((28, 28), 1.5), ValueError),
+        (np.full((28, 28), np.nan), ValueError),
+        (np.full((28, 28), -1), ValueError),
+        (np.zeros((0, 28), np.uint8), ValueError),
+        (np.zeros((28, 28, 2), np.uint8), ValueError),
+        (np.zeros(784, np.uint8), ValueError),
+        (np.full((28, 28), "x"), ValueError),
+    ],
+)
+def test_what_is_no_image_is_never_sent(image: Any, error: type[Exception]) -> None:
+    with answering(500, {}) as client, pytest.raises(error):
+        client.predict(image)
+
+
+def test_a_prefix_of_the_address_is_kept() -> None:
+    request = sent_by(lambda client: client.predict(b"x"), "http://localhost/digits")
+    assert request.url.path == "/digits/predict"
+
+
+def test_no_images_are_no_request() -> None:
+    with answering(500, {}) as client:
+        assert client.predict([]) == []
+
+
+# --- what comes back ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (413, {"error": {"code": "too_large", "message": "too long"}}, Rejected),
+        (422, {"error": {"code": "invalid", "message": "no"}}, Rejected),
+        (429, {"error": {"code": "overloaded", "message": "later"}}, Unavailable),
+        (503, {"error": {"code": "no_model", "message": "not yet"}}, Unavailable),
+        (502, b"<html>bad gateway</html>", BadAnswer),
+        (404, {"detail": "Not Found"}, Rejected),
+        (200, b"<html>hello</html>", BadAnswer),
+        (200, [], BadAnswer),
+        (200, {}, BadAnswer),
+        (200, {"model": IDENTITY, "predictions": [{}]}, BadAnswer),
+        (200, {"model": {}, "predictions": []}, BadAnswer),
+    ],
+)
+def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[DigitsError]) -> None:
+    with answering(status, body) as client, pytest.raises(error) as caught:
+        client.predict(b"x")
+    if isinstance(caught.value, Rejected):
+        assert caught.value.status == status
+
+
+def test_a_bad_image_is_a_prediction_with_an_error_even_alone() -> None:
+    item = {"index": 0, "name": "x", "error": {"code": "not_an_image", "message": "no image"}}
+    with answering(422, {"model": IDENTITY, "predictions": [item]}) as client:
+        prediction = client.predict(b"x")
+    assert not prediction.ok
+    assert prediction.digit is None
+    assert prediction.error is not None
+    assert prediction.error.code == "not_an_image"
+
+
+def test_no_answer_is_unreachable() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="127.0.0.1:9"):
+        client.health()
+
+
+def test_every_error_is_one_to_catch() -> None:
+    errors = [getattr(digits_client, name) for name in digits_client.__all__]
+    kinds = [kind for kind in errors if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) == 5
+    assert all(issubclass(kind, DigitsError) for kind in kinds)
+
+
+# --- both clients, the real service -------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(published: Path) -> Iterator[Server]:
+    with serve(published) as running:
+        yield running
+
+
+def test_the_two_clients_have_the_same_methods() -> None:
+    def surface(kind: type) -> dict[str, list[str]]:
+        public = {name: getattr(kind, name) for name in vars(kind) if not name.startswith("_")}
+        public["close"] = public.pop("aclose", public.get("close"))
+        return {name: list(inspect.signature(method).parameters) for name, method in public.items()}
+
+    assert surface(Client) == surface(AsyncClient)
+    assert str(inspect.signature(Client)) == str(inspect.signature(AsyncClient))
+
+
+def test_images_of_every_kind_are_read(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    path.write_bytes(png(IMAGES[0]))
+    given: list[ImageLike] = [path, str(path), path.read_bytes(), IMAGES[0], IMAGES[0] / 255, Image.open(path)]
+    with Client(server.url) as client:
+        together = client.predict(given)
+        alone = [client.predict(image) for image in given]
+    for one in [*together, *alone]:
+        assert one.digit == 7
+        assert one.confidence == pytest.approx(together[0].confidence, abs=1e-6)
+    assert together[0].name == "seven.png"
+    assert [prediction.index for prediction in together] == list(range(6))
+
+
+def test_a_bad_image_leaves_the_others_their_digits(server: Server) -> None:
+    with Client(server.url) as client:
+        bad, good = client.predict([b"%PDF", IMAGES[0]])
+    assert (bad.ok, good.ok, good.digit) == (False, True, 7)
+
+
+@pytest.mark.anyio
+async def test_the_async_client_says_the_same(server: Server) -> None:
+    with Client(server.url) as client:
+        async with AsyncClient(server.url) as other:
+            assert await other.predict(IMAGES) == client.predict(IMAGES)
+            assert await other.predict(b"%PDF") == client.predict(b"%PDF")
+            assert await other.predict([]) == []
+            assert await other.model() == client.model()
+            assert (await other.health()).model == client.health().model
+
+
+@pytest.mark.anyio
+async def test_the_async_client_says_when_nobody_answers() -> None:
+    async with AsyncClient("http://127.0.0.1:9") as client:
+        with pytest.raises(Unreachable):
+            await client.health()
+
+
+def test_health_and_model(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client:
+        health = client.health()
+        assert health.ok
+        assert health.model is not None
+        assert client.model()["version"] == health.model.version
+    with serve(tmp_path) as empty, Client(empty.url) as client:
+        health = client.health()
+        assert (health.ok, health.model) == (False, None)
+        with pytest.raises(Unavailable, match="no model"):
+            client.predict(IMAGES[0])
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_the_command_prints_a_table(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "seven.png"
+    path.write_bytes(png(IMAGES[0]))
+    assert main(["predict", str(path), "--url", server.url]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["image", "digit", "confidence"]
+    assert line.split()[:2] == [str(path), "7"]
+
+
+def test_the_command_prints_json(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "seven.png", tmp_path / "notes.pdf"
+    good.write_bytes(png(IMAGES[0]))
+    bad.write_bytes(b"%PDF")
+    assert main(["predict", str(good), str(bad), "--json", "--url", server.url]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["digit"], first["name"], first["error"]) == (7, str(good), None)
+    assert (second["digit"], second["error"]["code"]) == (None, "not_an_image")
+
+
+@pytest.mark.parametrize("arguments", [["no/such/file.png"], ["--url", "http://127.0.0.1:9", __file__]])
+def test_the_command_says_when_there_is_no_answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("digits: ")

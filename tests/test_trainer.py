@@ -1,0 +1,202 @@
+"""Training as a user runs it: what it prints, what it publishes, and when it refuses to."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits import bundle, image, network
+from tests.models import MNIST, mnist
+from trainer.config import Config
+from trainer.evaluate import evaluate
+
+ROOT = Path(__file__).parent.parent
+TINY = ["--share", "0.02", "--epochs", "1", "--target-accuracy", "0.3"]  # a thousand images
+
+
+def train(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "trainer", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environ)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a quick run publishes."""
+    folder = tmp_path_factory.mktemp("models")
+    done = train("--quick", "--output", str(folder))
+    assert done.returncode == 0, done.stderr
+    (folder / "log").write_text(done.stderr)
+    return folder
+
+
+# --- what is published --------------------------------------------------------------------------
+
+
+def test_a_quick_run_publishes_a_model_that_reads_digits(models: Path) -> None:
+    found = bundle.read_current(models)
+    predict = network.load(found.h5)
+    pixels, labels = mnist(1000)
+    assert (predict(pixels).argmax(1) == labels).mean() > 0.95
+    bundle.check_golden(found, predict)
+    assert predict.parameters == 225_034
+    assert predict.layers == [
+        "InputLayer", "Conv2D", "MaxPooling2D", "Dropout", "Conv2D", "MaxPooling2D", "Dropout",
+        "Flatten", "Dense", "Dropout", "Dense",
+    ]  # fmt: skip
+
+
+def test_the_classic_script_reads_the_file(models: Path) -> None:
+    """What everyone who trained in a notebook has, in a process that knows nothing of this project."""
+    script = """
+import numpy as np, sys
+from tensorflow.keras.models import load_model
+x_test, y_test = (np.load(sys.argv[1])[name] for name in ("x_test", "y_test"))
+model = load_model("mnist_cnn_model.h5")
+print(*[int(model.predict(x_test[i].reshape(1, 28, 28, 1) / 255).argmax() == y_test[i]) for i in range(20)], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(MNIST)], cwd=bundle.read_current(models).path,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert sum(map(int, done.stderr.splitlines()[-1].split())) >= 19
+
+
+def test_the_manifest_says_what_the_model_is(models: Path) -> None:
+    found = bundle.read_current(models)
+    manifest = found.manifest
+    assert manifest["model"]["size"] == len(found.h5)
+    assert (manifest["model"]["architecture"], manifest["model"]["parameters"]) == ("cnn", 225_034)
+    assert (manifest["data"]["train"], manifest["data"]["validation"], manifest["data"]["test"]) == (
+        11_001,
+        5_001,
+        10_000,
+    )
+    assert {"seed": 0, "epochs": 2, "batch_size": 128}.items() <= manifest["training"].items()
+    assert {"keras", "tensorflow", "numpy", "python"} <= manifest["made_with"].keys()
+    assert [sample["label"] for sample in manifest["golden"]] == list(range(10))
+    assert manifest["checks"]["parity"]["images"] == 1000
+    assert manifest["checks"]["parity"]["max_difference"] <= 1e-5
+    assert manifest["checks"]["front_door"] == {"accuracy": manifest["test"]["accuracy"], "images": 10_000}
+    assert sum(item["images"] for item in manifest["test"]["per_class"]) == 10_000
+
+
+def test_the_figures_of_the_manifest_are_those_of_the_file(models: Path) -> None:
+    """The test set is asked once more, from outside: accuracy and loss must come out the same."""
+    found = bundle.read_current(models)
+    with np.load(MNIST) as archive:
+        report = evaluate(network.load(found.h5)(archive["x_test"]), archive["y_test"])
+    assert report.accuracy == pytest.approx(found.manifest["test"]["accuracy"], abs=1e-9)
+    assert report.loss == pytest.approx(found.manifest["test"]["loss"], abs=1e-5)
+    assert report.per_class() == found.manifest["test"]["per_class"]
+
+
+def test_golden_images_are_test_images(models: Path) -> None:
+    pixels, _ = mnist(1000)
+    for sample in bundle.read_current(models).manifest["golden"]:
+        read = image.read(base64.b64decode(sample["image"]))
+        assert (pixels == read).all((1, 2)).any()
+        assert sum(sample["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_history_and_plots_are_there(models: Path) -> None:
+    path = bundle.read_current(models).path
+    rows = list(csv.DictReader(io.StringIO((path / "history.csv").read_text())))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert {"accuracy", "loss", "val_accuracy", "val_loss", "seconds"} <= rows[0].keys()
+    plots = sorted(plot.name for plot in (path / "plots").iterdir())
+    assert plots == ["accuracy.png", "confusion.png", "loss.png", "mistakes.png"]
+    for plot in plots:
+        with Image.open(path / "plots" / plot) as picture:
+            assert min(picture.size) >= 400
+
+
+def test_the_log_can_be_read_in_a_file(models: Path) -> None:
+    lines = (models / "log").read_text().splitlines()
+    assert not [line for line in lines if "\r" in line or "\b" in line]
+    assert any(line.startswith("training on 11,001 images, tensorflow on the CPU") for line in lines)
+    assert len([line for line in lines if line.startswith("epoch ") and "validation accuracy" in line]) == 2
+    assert any(line.startswith("test accuracy 0.9") for line in lines)
+    assert lines[-1].startswith("published ")
+
+
+def test_a_second_run_that_is_not_needed_does_nothing(models: Path) -> None:
+    before = bundle.versions(models)
+    done = train("--if-missing", "--output", str(models))
+    assert (done.returncode, bundle.versions(models)) == (0, before)
+    assert "served already" in done.stderr
+
+
+def test_the_file_holds_no_more_than_a_network(models: Path) -> None:
+    with h5py.File(bundle.read_current(models).path / bundle.H5_NAME) as file:
+        assert json.loads(file.attrs["model_config"])["class_name"] == "Sequential"
+
+
+# --- when it refuses ----------------------------------------------------------------------------
+
+
+def test_below_the_target_nothing_is_promoted_and_the_reason_is_said(models: Path, tmp_path: Path) -> None:
+    done = train(*TINY[:4], "--target-accuracy", "0.9999", "--output", str(tmp_path))
+    assert done.returncode == 1
+    assert "less than 99.99%" in done.stderr
+    assert not (tmp_path / "current").exists()
+    assert len(bundle.versions(tmp_path)) == 1  # kept for whoever wants to know why
+
+
+def test_bad_data_is_reported_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "own.npz").write_bytes(b"hello")
+    done = train("--data", str(tmp_path / "own.npz"), "--output", str(tmp_path / "models"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'own.npz'}: is not an .npz")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--epochs", "0"], ["--share", "2"], ["--learning-rate", "nan"], ["--seed", "-1"]]
+)
+def test_flags_that_make_no_sense_are_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        Config.from_args(arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_quick_is_a_set_of_defaults() -> None:
+    assert (Config.from_args(["--quick"]).epochs, Config.from_args(["--quick"]).share) == (2, 0.2)
+    assert Config.from_args(["--quick", "--epochs", "5"]).epochs == 5
+
+
+# --- other backends, same seeds -----------------------------------------------------------------
+
+
+def test_it_also_runs_on_jax(tmp_path: Path) -> None:
+    done = train(*TINY, "--output", str(tmp_path), KERAS_BACKEND="jax")
+    assert done.returncode == 0, done.stderr
+    manifest = bundle.read_current(tmp_path).manifest
+    assert manifest["made_with"]["backend"] == "jax"
+    assert "jax on the CPU" in done.stderr
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def test_a_report_counts_what_was_read_as_what() -> None:
+    probabilities = np.full((4, 10), 0.01, np.float32)
+    probabilities[[0, 1, 2, 3], [7, 2, 1, 1]] = 0.91
+    report = evaluate(probabilities, np.array([7, 2, 1, 3], np.uint8))
+    assert report.accuracy == 0.75
+    assert report.loss == pytest.approx(-(3 * np.log(0.91) + np.log(0.01)) / 4)
+    assert report.confusion[3, 1] == 1
+    assert report.mistakes.tolist() == [3]
+    one = report.per_class()[1]
+    assert (one["images"], one["recall"], one["precision"]) == (1, 1.0, 0.5)
