@@ -105,6 +105,7 @@ def add_health(app: FastAPI, models: Models) -> None:
 
 def add_model(app: FastAPI, models: Models) -> None:
     no_model = errors(_503="There is no model yet.")
+    unknown = errors(_404="The model has no such plot.", _422="That is no name of a plot.")
 
     @app.get("/model", operation_id="model", tags=["model"], response_model=schemas.Manifest, responses=no_model)
     async def model() -> JSONResponse:
@@ -113,7 +114,7 @@ def add_model(app: FastAPI, models: Models) -> None:
 
     @app.get(
         "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=FileResponse,
-        responses=no_model | errors(_404="The model has no such plot.", _422="That is no name of a plot.") | {200: {"content": {"image/png": {}}}},
+        responses=no_model | unknown | {200: {"content": {"image/png": {}}}},
     )  # fmt: skip
     async def plot(name: Annotated[str, PathParameter(pattern=r"^[\w.-]+$")]) -> FileResponse:
         """Return one of the plots that the manifest names."""

@@ -72,45 +72,50 @@ async def read_items(request: Request, in_thread: InThread, *, max_images: int) 
     """Return the images of a request, at least one. Raises `Problem`."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
-    reader = find_reader(request.headers.get("content-type", ""))
+    reader = find_reader(request.headers.get("content-type", ""), max_images)
     body = await request.body()
     if not body:
         raise Problem(400, "empty_body", "the request has no body")
     items = await in_thread(reader, body)
     if not items:
         raise Problem(422, "no_images", "the request holds no image")
-    if len(items) > max_images:
-        raise Problem(413, "too_many_images", f"a request may hold at most {max_images:,} images, not {len(items):,}")
     return items
 
 
-def find_reader(content_type: str) -> Callable[[bytes], list[Item]]:
+def find_reader(content_type: str, max_images: int) -> Callable[[bytes], list[Item]]:
+    """Return the function for a kind of body; each counts the images before it makes anything of them."""
     kind, options = parse_options_header(content_type)
     match kind.decode("latin-1").split("/"):
         case ["multipart", "form-data"] if options.get(b"boundary"):
-            return partial(from_multipart, options[b"boundary"])
+            return partial(from_multipart, options[b"boundary"], max_images)
         case ["multipart", "form-data"]:
             raise Problem(400, "malformed", "the Content-Type of multipart/form-data must name its boundary")
         case ["application", "json"]:
-            return from_json_body
+            return partial(from_json_body, max_images)
         case ["application", "x-npy"]:
-            return from_npy
+            return partial(from_npy, max_images)
         case ["application", "octet-stream"] | ["image", _]:
             return lambda body: [Item(body)]
     sent = f"not {content_type[:MAX_NAME]}" if content_type else "but there is no Content-Type"
     raise Problem(415, "unsupported_media_type", f"send {ACCEPTED}, {sent}")
 
 
+def check_count(count: int, max_images: int) -> None:
+    if count > max_images:
+        raise Problem(413, "too_many_images", f"a request may hold at most {max_images:,} images")
+
+
 # --- multipart/form-data ------------------------------------------------------------------------
 
 
-def from_multipart(boundary: bytes, body: bytes) -> list[Item]:
+def from_multipart(boundary: bytes, max_images: int, body: bytes) -> list[Item]:
     """Read the files in the field `images`."""
     items: list[Item] = []
     ended = False
 
     def on_file(file: File) -> None:
         check_field(file.field_name)
+        check_count(len(items) + 1, max_images)
         file.file_object.seek(0)
         items.append(Item(file.file_object.read(), shorten(file.file_name)))
         file.close()
@@ -146,7 +151,7 @@ def shorten(name: bytes | None) -> str | None:
 # --- application/json ---------------------------------------------------------------------------
 
 
-def from_json_body(body: bytes) -> list[Item]:
+def from_json_body(max_images: int, body: bytes) -> list[Item]:
     """Read `{"images": [base64 or data URL, …]}` or `{"pixels": [28 rows of 28 numbers, …]}`."""
     try:
         value = from_json(body, allow_inf_nan=False)
@@ -157,6 +162,7 @@ def from_json_body(body: bytes) -> list[Item]:
     ((field, content),) = value.items()
     if not isinstance(content, list):
         raise Problem(422, "invalid", f"{field!r} must be a list")
+    check_count(len(content), max_images)
     return [Item(from_base64(entry) if field == "images" else from_rows(entry)) for entry in content]
 
 
@@ -188,7 +194,7 @@ def from_rows(entry: Any) -> Pixels | BadImage:
 # --- application/x-npy --------------------------------------------------------------------------
 
 
-def from_npy(body: bytes) -> list[Item]:
+def from_npy(max_images: int, body: bytes) -> list[Item]:
     """Read an `.npy` file of uint8, one image (28, 28) or several (n, 28, 28)."""
     try:
         array = read_npy(body)
@@ -197,6 +203,7 @@ def from_npy(body: bytes) -> list[Item]:
     batch = array[np.newaxis] if array.ndim == 2 else array
     if batch.ndim != 3 or batch.shape[1:] != (SIDE, SIDE):
         raise Problem(422, "bad_pixels", f"the array is {array.shape}; send ({SIDE}, {SIDE}) or (n, {SIDE}, {SIDE})")
+    check_count(len(batch), max_images)
     return [Item(pixels) for pixels in batch]
 
 

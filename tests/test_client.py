@@ -180,7 +180,7 @@ def test_a_bad_image_is_a_prediction_with_an_error_even_alone() -> None:
 
 
 def test_no_answer_is_unreachable() -> None:
-    with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="127.0.0.1:9"):
+    with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="no answer from"):
         client.health()
 
 

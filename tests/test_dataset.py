@@ -24,6 +24,10 @@ def arrays() -> dict[str, NDArray[Any]]:
     return {"x_train": IMAGES[TRAIN], "y_train": LABELS[TRAIN], "x_test": IMAGES[TEST], "y_test": LABELS[TEST]}
 
 
+def save(path: Path, named: dict[str, Any]) -> None:
+    np.savez(path, **named)
+
+
 def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
     content = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
@@ -49,7 +53,7 @@ def test_the_projects_own_mnist_is_whole() -> None:
 
 
 def test_npz_idx_gzipped_idx_and_folders_give_the_same(tmp_path: Path) -> None:
-    np.savez(tmp_path / "own.npz", **arrays())
+    save(tmp_path / "own.npz", arrays())
     for suffix in ("", ".gz"):
         folder = tmp_path / f"idx{suffix}"
         folder.mkdir()
@@ -97,7 +101,7 @@ def changed(**changes: Any) -> Callable[[Path], Path]:
 
     def write(folder: Path) -> Path:
         kept = {name: array for name, array in (arrays() | changes).items() if array is not None}
-        np.savez(folder / "own.npz", **kept)
+        save(folder / "own.npz", kept)
         return folder / "own.npz"
 
     return write
@@ -135,8 +139,8 @@ def classes(spoil: Callable[[Path], object]) -> Callable[[Path], Path]:
     return write
 
 
-def empty(folder: Path) -> None:
-    for file in folder.iterdir():
+def empty(folder: Path, keep: int = 0) -> None:
+    for file in sorted(folder.iterdir())[keep:]:
         file.unlink()
 
 
@@ -166,11 +170,17 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         "t10k-labels-idx1-ubyte.gz: cannot be read",
     ),
     "an empty folder": (lambda folder: folder, "0: there is no such folder"),
-    "a class is missing": (classes(lambda folder: (folder / "3").rename(folder / "three")), "3: there is no such folder"),
+    "a class is missing": (
+        classes(lambda folder: (folder / "3").rename(folder / "three")),
+        "3: there is no such folder",
+    ),
     "a class is empty": (classes(lambda folder: empty(folder / "3")), "3: the folder is empty"),
-    "a file is no image": (classes(lambda folder: (folder / "3" / "a.txt").write_text("x")), "a.txt: this is not a PNG"),
+    "a file is no image": (
+        classes(lambda folder: (folder / "3" / "a.txt").write_text("x")),
+        "a.txt: this is not a PNG",
+    ),
     "a class is too small": (
-        classes(lambda folder: [file.unlink() for file in sorted((folder / "3").iterdir())[5:]]),
+        classes(lambda folder: empty(folder / "3", keep=5)),
         "3: has fewer than 6 images",
     ),
 }  # fmt: skip

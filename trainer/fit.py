@@ -32,7 +32,7 @@ def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: 
         loss="categorical_crossentropy",
         metrics=["accuracy"],
         steps_per_execution=min(STEPS_AT_ONCE, steps),
-        jit_compile=keras.config.backend() != "tensorflow" or bool(accelerators()),  # XLA makes TensorFlow ten times slower on CPUs
+        jit_compile=pays_to_compile(),
     )
     progress = Progress(config.epochs, steps, out)
     fitted = model.fit(
@@ -65,6 +65,11 @@ def one_hot(labels: Labels) -> NDArray[np.float32]:
 def describe_device() -> str:
     """Say what the training runs on: the backend of Keras, and its GPUs if it sees any."""
     return f"{keras.config.backend()} on {', '.join(accelerators()) or 'the CPU'}"
+
+
+def pays_to_compile() -> bool:
+    """Tell whether XLA is worth it; with it, TensorFlow takes ten times as long on a CPU."""
+    return keras.config.backend() != "tensorflow" or bool(accelerators())
 
 
 def accelerators() -> list[str]:
