@@ -109,11 +109,10 @@ def read_bare(models: Path) -> Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
+    data = read_bytes(path)
     try:
-        manifest = json.loads(read_bytes(path))
+        manifest = json.loads(data)
     except (ValueError, RecursionError) as exc:
-        if isinstance(exc, BadBundle):
-            raise
         raise BadBundle("malformed", f"{path} is not JSON") from exc
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BadBundle("malformed", f"{path} is not a manifest of format {FORMAT}")
@@ -156,8 +155,8 @@ def check_golden(bundle: Bundle, network: Callable[[Pixels], Any]) -> None:
         ]
         if not samples:
             return
-        expected = np.array([probabilities for _, probabilities in samples], np.float32).reshape(-1, 10)
-    except (ValueError, KeyError, TypeError) as exc:
+        expected = np.array([probabilities for _, probabilities in samples], np.float32).reshape(len(samples), 10)
+    except (ValueError, KeyError, TypeError, OverflowError) as exc:
         raise BadBundle("malformed", f"the golden images of {bundle.version} cannot be read: {exc}") from exc
     difference = float(np.abs(network(np.stack([pixels for pixels, _ in samples])) - expected).max())
     if not difference <= GOLDEN_TOLERANCE:  # so that NaN fails too
@@ -203,7 +202,7 @@ def commit(path: Path, manifest: Manifest) -> Bundle:
     path.chmod(0o755)  # mkdtemp keeps others out; a service may run as another user
     for item in [path, *path.rglob("*")]:
         sync(item)
-    os.rename(path, path.parent / version)
+    path.rename(path.parent / version)
     sync(path.parent)
     return read(path.parent / version)
 

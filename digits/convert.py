@@ -17,35 +17,36 @@ import json
 import resource
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from digits import __version__, hdf5
-from digits.errors import BadModel
+from digits.errors import EXIT_STATUS, BadModel
+from digits.graph import Array, Graph, Shape, Tensor
 from digits.hdf5 import SavedModel
-from digits.layers import Graph, Layer, Shape, Tensor, apply
+from digits.layers import ARITHMETIC_FREE, LAYERS, Layer, apply
 
 OPSET = 20
 IR_VERSION = 9
 MAX_MEMORY = 2 << 30  # bytes of address space for the program; its libraries alone map half of a gibibyte
-REFUSED = 65  # exit status: the input was bad (EX_DATAERR of sysexits.h)
+MAX_CALLS = 1_000  # of layers, and of layers by the model
 CLASSES = 10
 INPUT_SHAPES: tuple[Shape, ...] = ((28, 28), (28, 28, 1), (784,))
 KINDS = {"Sequential", "Functional", "Model"}  # the last one is what Keras called a Functional before 2.5
 MODULES = {"keras", "tf_keras", "tensorflow"}  # the top level of where Keras' own classes lie
-LINEAR = {"Gemm", "MatMul", "Add", "Mul", "Reshape"}  # operators whose results can be logits
+LINEAR = {"Gemm", "MatMul", "Conv", "AveragePool", "Add", "Mul"}  # operators whose results can be logits
 Key = tuple[str, int]  # a layer's name and which of its calls
+Weights = dict[str, Array]
 
 
 def to_onnx(data: bytes) -> bytes:
     """Convert the bytes of a `.h5` file. Raises `BadModel`."""
     saved = hdf5.read(data)
     try:
-        return build(saved).SerializeToString()
+        return bytes(build(saved).SerializeToString())
     except BadModel:
         raise
     except Exception as exc:  # a configuration may put anything in any place
@@ -53,53 +54,65 @@ def to_onnx(data: bytes) -> bytes:
 
 
 def build(saved: SavedModel) -> onnx.ModelProto:
-    layers = list(read_layers(saved))
+    layers = read_layers(saved)
     graph = Graph(keras=3 if saved.keras_version.startswith("3") else 2)
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 28, 28])
     if saved.config["class_name"] == "Sequential":
-        output = connect_sequential(graph, layers)
+        wiring = chain([layer for layer, _ in layers])
     else:
-        output = connect_functional(graph, layers, saved.config["config"])
-    output = as_probabilities(graph, output)
+        wiring = follow(layers, saved.config["config"])
+    output = as_probabilities(graph, connect(graph, wiring))
     graph.nodes.append(helper.make_node("Identity", [output.name], ["probabilities"]))
-    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", CLASSES])
-    body = helper.make_graph(graph.nodes, "digits", [pixels], [probabilities], graph.constants)
-    model = helper.make_model(
-        body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
-        producer_name="digits", producer_version=__version__,
-    )  # fmt: skip
-    helper.set_model_props(model, describe(saved, layers))
+    model = wrap(graph)
+    helper.set_model_props(model, describe(saved, [layer for layer, _ in layers]))
     onnx.checker.check_model(model)
     return model
 
 
-def describe(saved: SavedModel, layers: list[tuple[Layer, Any]]) -> dict[str, str]:
+def wrap(graph: Graph) -> onnx.ModelProto:
+    """Declare what goes in and what comes out."""
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 28, 28])
+    probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", CLASSES])
+    return helper.make_model(
+        helper.make_graph(graph.nodes, "digits", [pixels], [probabilities], graph.constants),
+        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+        producer_name="digits", producer_version=__version__,
+    )  # fmt: skip
+
+
+def describe(saved: SavedModel, layers: list[Layer]) -> dict[str, str]:
     return {
         "keras_version": saved.keras_version,
-        "parameters": str(sum(array.size for layer, _ in layers for array in layer.weights.values())),
-        "layers": json.dumps([layer.kind for layer, _ in layers]),
+        "parameters": str(sum(array.size for layer in layers for array in layer.weights.values())),
+        "layers": json.dumps([layer.kind for layer in layers]),
     }
 
 
 # --- reading the configuration ------------------------------------------------------------------
 
 
-def read_layers(saved: SavedModel) -> Iterator[tuple[Layer, Any]]:
-    """Yield each layer with its own weights, and the description of its inputs (Functional models)."""
+def read_layers(saved: SavedModel) -> list[tuple[Layer, Any]]:
+    """Return each layer with its own weights, and the description of its inputs (Functional models)."""
     kind, config = saved.config.get("class_name"), saved.config.get("config")
     refuse_custom(saved.config)
     if kind not in KINDS:
         raise BadModel("unsupported", f"the model is a {kind}; only Sequential and Functional ones are supported")
-    entries = config["layers"] if isinstance(config, dict) else config  # Keras before 2.2.3 had a bare list
-    left = dict(saved.weights)
-    for entry in entries:
-        refuse_custom(entry)
-        name = str(entry["config"].get("name", entry.get("name", "")))
-        paths = [path for path in left if path.startswith(f"{name}/")]
-        weights = own_weights(name, {path: left.pop(path) for path in paths})
-        yield Layer(str(entry["class_name"]), name, entry["config"], weights), entry.get("inbound_nodes")
-    if left:
-        raise BadModel("mismatch", f"the file holds weights of no layer: {', '.join(sorted(left))[:200]}")
+    entries: list[Any] = config["layers"] if isinstance(config, dict) else config or []  # a list before Keras 2.2.3
+    if not entries or len(entries) > MAX_CALLS:
+        raise BadModel("malformed", f"the model has {len(entries)} layers; from 1 to {MAX_CALLS:,} are read")
+    names = [str(entry["config"].get("name", entry.get("name", ""))) for entry in entries]
+    weights = share_out(saved.weights, names)
+    return [
+        (read_layer(entry, name, weights[name]), entry.get("inbound_nodes"))
+        for entry, name in zip(entries, names, strict=True)
+    ]
+
+
+def read_layer(entry: dict[str, Any], name: str, weights: Weights) -> Layer:
+    refuse_custom(entry)
+    kind = str(entry["class_name"])
+    if kind != "InputLayer" and kind not in LAYERS:
+        raise BadModel("unsupported", f"the layer {name!r} is a {kind}, which is not supported")
+    return Layer(kind, name, entry["config"], own_weights(name, weights))
 
 
 def refuse_custom(entry: dict[str, Any]) -> None:
@@ -111,7 +124,22 @@ def refuse_custom(entry: dict[str, Any]) -> None:
         raise BadModel("unsupported", f"the class {kind!r} comes from {module!r}, not from Keras")
 
 
-def own_weights(layer: str, arrays: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+def share_out(weights: Weights, names: list[str]) -> dict[str, Weights]:
+    """Give each array to the layer whose name begins its path, to the longest such: names may contain slashes."""
+    shares: dict[str, Weights] = {name: {} for name in names}
+    if len(shares) != len(names):
+        raise BadModel("malformed", "two layers of the model have the same name")
+    for path, array in weights.items():
+        parts = path.split("/")
+        prefixes = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+        owner = next((prefix for prefix in prefixes if prefix in shares), None)
+        if owner is None:
+            raise BadModel("mismatch", f"the file holds weights of no layer: {path}")
+        shares[owner][path] = array
+    return shares
+
+
+def own_weights(layer: str, arrays: Weights) -> Weights:
     """Name arrays by the end of their path: `kernel`, without the `:0` of Keras 2."""
     weights = {path.rpartition("/")[2].removesuffix(":0"): array for path, array in arrays.items()}
     if len(weights) != len(arrays):
@@ -122,31 +150,61 @@ def own_weights(layer: str, arrays: dict[str, NDArray[np.float32]]) -> dict[str,
 # --- connecting the layers ----------------------------------------------------------------------
 
 
-def connect_sequential(graph: Graph, layers: list[tuple[Layer, Any]]) -> Tensor:
-    first = layers[0][0]
-    x = input_tensor(graph, first, [layer for layer, _ in layers if layer.kind != "InputLayer"][0])
-    for layer, _ in layers[first.kind == "InputLayer" :]:
-        x = apply(graph, layer, [x])
-    return x
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a layer; a layer that is shared has several."""
+
+    key: Key
+    layer: Layer
+    inputs: list[Key]
 
 
-def connect_functional(graph: Graph, layers: list[tuple[Layer, Any]], config: dict[str, Any]) -> Tensor:
-    """Follow the calls of each layer in any order in which their inputs are known."""
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How the layers are called, from one input of a given shape to one output."""
+
+    calls: list[Call]
+    source: Key
+    target: Key
+    shape: Shape
+
+
+def chain(layers: list[Layer]) -> Wiring:
+    """Wire a Sequential model. Keras 2 may do without an InputLayer: its first layer has the shape then."""
+    first, rest = layers[0], layers[layers[0].kind == "InputLayer" :]
+    keys = [(first.name, -1), *((layer.name, 0) for layer in rest)]
+    calls = [Call(key, layer, [before]) for before, key, layer in zip(keys, keys[1:], rest, strict=False)]
+    return Wiring(calls, keys[0], keys[-1], input_shape(first))
+
+
+def follow(layers: list[tuple[Layer, Any]], config: dict[str, Any]) -> Wiring:
+    """Wire a Functional model."""
     source, target = single(config["input_layers"], "input"), single(config["output_layers"], "output")
-    calls = [(layer, index, list(inputs(call))) for layer, nodes in layers for index, call in enumerate(nodes or [])]
-    first = next((layer for layer, _, keys in calls if source in keys), None)
-    start = next(layer for layer, _ in layers if layer.name == source[0])
-    if first is None or start.kind != "InputLayer":
-        raise BadModel("malformed", "the input of the model leads nowhere")
-    known: dict[Key, Tensor] = {source: input_tensor(graph, start, first)}
-    while target not in known:
-        ready = [call for call in calls if call[2] and all(key in known for key in call[2])]
+    first = next((layer for layer, _ in layers if layer.name == source[0] and layer.kind == "InputLayer"), None)
+    if first is None:
+        raise BadModel("malformed", f"the input {source[0]!r} of the model is none of its layers")
+    calls = [
+        Call((layer.name, index), layer, list(inputs(call)))
+        for layer, nodes in layers
+        for index, call in enumerate(nodes or [])
+    ]
+    if len(calls) > MAX_CALLS:
+        raise BadModel("too_large", f"the model calls its layers {len(calls):,} times; at most {MAX_CALLS:,}")
+    return Wiring(calls, source, target, input_shape(first))
+
+
+def connect(graph: Graph, wiring: Wiring) -> Tensor:
+    """Apply the layers in any order in which their inputs are known."""
+    known = {wiring.source: input_tensor(graph, wiring)}
+    waiting = wiring.calls
+    while wiring.target not in known:
+        ready = [call for call in waiting if call.inputs and all(key in known for key in call.inputs)]
         if not ready:
             raise BadModel("malformed", "the output of the model cannot be reached from its input")
-        for layer, index, keys in ready:
-            known[layer.name, index] = apply(graph, layer, [known[key] for key in keys])
-        calls = [call for call in calls if (call[0].name, call[1]) not in known]
-    return known[target]
+        for call in ready:
+            known[call.key] = apply(graph, call.layer, [known[key] for key in call.inputs])
+        waiting = [call for call in waiting if call.key not in known]
+    return known[wiring.target]
 
 
 def single(value: Any, what: str) -> Key:
@@ -170,29 +228,56 @@ def inputs(call: Any) -> Iterator[Key]:
     Keras 3 writes `{"args": [<tensor> or [<tensor>, …]], "kwargs": {…}}`, Keras 2 `[["name", 0, 0, {…}], …]`.
     """
     if isinstance(call, dict):
+        refuse_arguments(call.get("kwargs", {}))
         for argument in call["args"]:
             for tensor in argument if isinstance(argument, list) else [argument]:
                 yield key(tensor["config"]["keras_history"])
     else:
         for history in call:
+            refuse_arguments(history[3] if len(history) > 3 else {})
             yield key(history)
+
+
+def refuse_arguments(arguments: dict[str, Any]) -> None:
+    """Refuse what changes a prediction: a Dropout that is called with training=True goes on dropping."""
+    for name, value in arguments.items():
+        if value is not None and value is not False:
+            raise BadModel("unsupported", f"a layer is called with {name}={value!r}")
 
 
 # --- both ends ----------------------------------------------------------------------------------
 
 
-def input_tensor(graph: Graph, first: Layer, following: Layer) -> Tensor:
+def input_tensor(graph: Graph, wiring: Wiring) -> Tensor:
     """Turn the uint8 pixels into what the network was trained on.
 
     That is [0, 1], but 0…255 where the network begins by scaling such values itself: a Rescaling
     by 1/255 or 1/127.5, say.
     """
-    shape = input_shape(first)
     floats = graph.add("Cast", ["pixels"], (28, 28), to=TensorProto.FLOAT)
-    takes_bytes = following.kind == "Rescaling" and following.number("scale", 1.0) < 1 / 16
-    if not takes_bytes:
+    if not scales_bytes(first_arithmetic(wiring)):
         floats = graph.add("Div", [floats, graph.constant(255.0)], (28, 28))
-    return floats if shape == (28, 28) else graph.reshape(floats, shape)
+    return floats if wiring.shape == (28, 28) else graph.reshape(floats, wiring.shape)
+
+
+def first_arithmetic(wiring: Wiring) -> Layer | None:
+    """Return the first layer on the way from the input that changes numbers, not only their places."""
+    at = wiring.source
+    for _ in wiring.calls:  # no more often: they might go round in circles
+        call = next((call for call in wiring.calls if at in call.inputs), None)
+        if call is None or call.layer.kind not in ARITHMETIC_FREE:
+            return call.layer if call else None
+        at = call.key
+    return None
+
+
+def scales_bytes(layer: Layer | None) -> bool:
+    if layer is None or layer.kind != "Rescaling":
+        return False
+    scale = layer.get("scale", 1.0)
+    return all(
+        isinstance(value, float) and abs(value) < 1 / 16 for value in (scale if isinstance(scale, list) else [scale])
+    )
 
 
 def input_shape(first: Layer) -> Shape:
@@ -208,12 +293,21 @@ def as_probabilities(graph: Graph, x: Tensor) -> Tensor:
     """Check that ten numbers come out, and that they are probabilities; logits get their softmax here."""
     if x.shape != (CLASSES,):
         raise BadModel("unsupported", f"the model gives {x.shape}; ten probabilities are needed")
-    end = next(node.op_type for node in graph.nodes if x.name in node.output)
-    if end == "Softmax":
+    end = last_arithmetic(graph, x)
+    if end.op_type == "Softmax" and graph.shapes[end.output[0]][-1] == CLASSES:
         return x
-    if end not in LINEAR:
-        raise BadModel("unsupported", f"the model ends in {end}, which gives no probabilities; end it with softmax")
+    if end.op_type not in LINEAR:
+        raise BadModel("unsupported", f"the model ends in {end.op_type}, which gives no probabilities; use softmax")
     return graph.add("Softmax", [x], x.shape, axis=-1)
+
+
+def last_arithmetic(graph: Graph, x: Tensor) -> onnx.NodeProto:
+    """Return the node that made what `x` holds, in another shape perhaps; a mean of probabilities is one."""
+    makers = {node.output[0]: node for node in graph.nodes}
+    node = makers[x.name]
+    while node.op_type in {"Reshape", "Transpose", "GlobalAveragePool"}:
+        node = makers[node.input[0]]
+    return node
 
 
 def main() -> int:
@@ -222,7 +316,7 @@ def main() -> int:
         sys.stdout.buffer.write(to_onnx(sys.stdin.buffer.read(hdf5.MAX_BYTES + 1)))
     except BadModel as exc:
         print(json.dumps({"code": exc.code, "message": str(exc)}), file=sys.stderr)
-        return REFUSED
+        return EXIT_STATUS
     return 0
 
 

@@ -1,19 +1,22 @@
 """What can be wrong with what the kernel is given; each says why, in a code and in a sentence.
 
-    Refused(ValueError)
-      BadImage    bytes that are no picture which can be read
-      BadModel    a `.h5` that is no network which can be served
-      BadBundle   a folder of models that holds no whole, consistent bundle
+Refused(ValueError)
+  BadImage    bytes that are no picture which can be read
+  BadModel    a `.h5` that is no network which can be served
+  BadBundle   a folder of models that holds no whole, consistent bundle
 """
 
 from __future__ import annotations
+
+EXIT_STATUS = 65  # of digits.convert when it refuses a model (EX_DATAERR of sysexits.h)
+MAX_MESSAGE = 500  # characters; parts of a message come from the file that it is about
 
 
 class Refused(ValueError):
     """Input that the kernel does not take. `code` is for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}…")
         self.code = code
 
 

@@ -1,9 +1,10 @@
 """Read a Keras `.h5` file as data: its configuration and its weights, and nothing that could run.
 
 A model file may come from anywhere, so everything is refused that a plain Keras model doesn't
-need: links out of the file or within it, virtual and external datasets, text and objects, rare
-filters, and any size above `MAX_BYTES`, in the file or declared by it. What the layers mean is no
-matter of this module.
+need: links out of the file or within it, virtual and external datasets, text and objects, filters
+(the library unpacks a chunk to whatever size it has, not to the one that is declared), and any
+size above `MAX_BYTES`, in the file or declared by it. What the layers mean is no matter of this
+module.
 """
 
 from __future__ import annotations
@@ -24,11 +25,7 @@ MAX_BYTES = 64 << 20  # of the file, and of all arrays that it declares; the cla
 MAX_OBJECTS = 10_000  # groups and datasets; also ends the walk of a file whose groups contain each other
 MAX_CONFIG = 1 << 20  # characters of model_config
 
-FILTERS = {
-    h5py.h5z.FILTER_DEFLATE: "gzip",
-    h5py.h5z.FILTER_SHUFFLE: "shuffle",
-    h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-}
+MAX_PATH = 1_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def parse(text: str) -> dict[str, Any]:
 def read_text(file: h5py.File, name: str) -> str:
     """Return an attribute that must be one string; an array of them could name one long text many times."""
     attribute = h5py.h5a.open(file.id, name.encode())
-    if attribute.shape != () or h5py.check_string_dtype(attribute.dtype) is None and attribute.dtype.kind != "S":
+    if attribute.shape != () or attribute.dtype.kind not in "OS" or h5py.check_string_dtype(attribute.dtype) is None:
         raise BadModel("malformed", f"the attribute {name} is not a string")
     if attribute.get_storage_size() > MAX_BYTES:
         raise BadModel("too_large", f"the attribute {name} is too long")
@@ -101,7 +98,8 @@ def read_weights(group: h5py.Group) -> dict[str, NDArray[np.float32]]:
 def read_array(dataset: h5py.Dataset) -> NDArray[np.float32]:
     if dataset.dtype.kind != "f":
         raise BadModel("unsafe", f"the weight {dataset.name} holds {dataset.dtype}, not floats")
-    array = np.asarray(dataset[()], np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, which is refused
+        array = np.asarray(dataset[()], np.float32)
     if not np.isfinite(array).all():
         raise BadModel("mismatch", f"the weight {dataset.name} holds NaN or infinity")
     return array
@@ -129,6 +127,8 @@ def walk(group: h5py.Group) -> Iterator[tuple[str, h5py.Group | h5py.Dataset]]:
             if seen > MAX_OBJECTS:
                 raise BadModel("too_large", f"the file holds more than {MAX_OBJECTS:,} objects")
             path = f"{prefix}{name}"
+            if len(path) > MAX_PATH:
+                raise BadModel("too_large", f"a path has more than {MAX_PATH:,} characters")
             if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
                 raise BadModel("unsafe", f"{path} is a soft or external link")
             item = parent[name]
@@ -144,13 +144,11 @@ def check_dataset(path: str, dataset: h5py.Dataset) -> None:
         raise BadModel("unsafe", f"{path} lies outside the file")
     if dataset.shape is None or dataset.dtype.kind not in "fiu":
         raise BadModel("unsafe", f"{path} holds {dataset.dtype}, not numbers")
-    layout = dataset.id.get_create_plist()
-    for index in range(layout.get_nfilters()):
-        if layout.get_filter(index)[0] not in FILTERS:
-            raise BadModel("unsafe", f"{path} uses a filter other than {', '.join(FILTERS.values())}")
+    if dataset.id.get_create_plist().get_nfilters():
+        raise BadModel("unsafe", f"{path} is compressed or otherwise filtered; Keras writes plain arrays")
 
 
 def declared_bytes(dataset: h5py.Dataset) -> int:
-    """Return the bytes that reading a dataset takes; a whole chunk is unpacked to read a part of it."""
+    """Return the bytes that reading a dataset takes, as float32 or more; a chunk is read whole for any part of it."""
     items = max(math.prod(dataset.shape), math.prod(dataset.chunks or ()))
-    return int(items) * int(dataset.dtype.itemsize)
+    return int(items) * max(4, int(dataset.dtype.itemsize))

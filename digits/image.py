@@ -26,8 +26,10 @@ CENTRE = 14.0  # index of its centre of mass
 
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # MPO: a phone's JPEG with a second picture
 MAX_PIXELS = 50_000_000  # width times height; a 48-megapixel phone photo has 48.8 million
+FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
 MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
+DETAIL = 1024  # a longest side of twice this or more is averaged down before floats are made of it
 
 
 def read(data: bytes) -> Pixels:
@@ -53,7 +55,8 @@ def decode(data: bytes) -> Image.Image:
         check_frames(image)
         image.draft(None, (DRAFT, DRAFT))
         image.load()
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
     except BadImage:
         raise
     except Exception as exc:  # as above; a truncated file ends here too
@@ -62,6 +65,8 @@ def decode(data: bytes) -> Image.Image:
 
 def check_size(image: Image.Image) -> None:
     """Refuse a decompression bomb by what its header declares, before anything is decoded."""
+    if image.width < 1 or image.height < 1:
+        raise BadImage("broken", "the image has no pixels")
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width} x {image.height}"
         raise BadImage("too_large", f"the image is {size}; more than {MAX_PIXELS:,} pixels are not read")
@@ -98,19 +103,27 @@ def normalise(image: Image.Image) -> Pixels:
 def grey(image: Image.Image) -> Grey:
     """Return (h, w) brightness in 0...255 of a picture of any mode; transparency becomes plain paper."""
     if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
-        return stretch(np.nan_to_num(np.asarray(image, np.float32), posinf=0.0, neginf=0.0))
+        return stretch(np.nan_to_num(np.asarray(reduce(image), np.float64), posinf=0.0, neginf=0.0))
     if image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.float32) / 257
+        return np.asarray(reduce(image.convert("I")), np.float32) / np.float32(257)
     if image.has_transparency_data:
-        return on_paper(np.asarray(image.convert("RGBA").convert("LA"), np.float32))
+        return on_paper(np.asarray(reduce(image.convert("RGBA")).convert("LA"), np.float32))
+    if image.mode == "LAB":  # which Pillow converts to nothing else; its first band is lightness
+        return np.asarray(reduce(image.getchannel("L")), np.float32)
     if image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
-    return np.asarray(image.convert("L"), np.float32)
+    return np.asarray(reduce(image.convert("L")), np.float32)
 
 
-def stretch(array: Grey) -> Grey:
-    low, high = float(array.min()), float(array.max())
-    return (array - np.float32(low)) * np.float32(255 / (high - low)) if high > low else np.zeros_like(array)
+def reduce(image: Image.Image) -> Image.Image:
+    """Average a large picture down by a whole factor, so that memory and time don't grow with it."""
+    factor = max(image.size) // DETAIL
+    return image.reduce(factor) if factor > 1 else image
+
+
+def stretch(array: NDArray[np.float64]) -> Grey:
+    low, high = array.min(), array.max()
+    return np.asarray((array - low) * (255 / max(high - low, 1e-300)), np.float32)
 
 
 def on_paper(grey_alpha: NDArray[np.float32]) -> Grey:
@@ -126,7 +139,7 @@ def on_paper(grey_alpha: NDArray[np.float32]) -> Grey:
     middle = float(np.median(visible))
     mostly_opaque = visible.size > value.size / 2
     paper = middle if mostly_opaque else 0.0 if middle > 127 else 255.0
-    return value * alpha + np.float32(paper) * (1 - alpha)
+    return np.asarray(value * alpha + np.float32(paper) * (1 - alpha), np.float32)
 
 
 def looks_like_mnist(array: Grey) -> bool:
@@ -145,22 +158,22 @@ def ink(array: Grey) -> Grey:
     The paper is the median of the border. Strokes are few and far from it, noise is even on both
     sides, so the third moment about the paper tells dark ink from bright.
     """
-    difference = array - np.median(border(array))
+    difference = array - np.float32(np.median(border(array)))
     direction = np.sign(np.mean(difference.astype(np.float64) ** 3))
-    return np.clip(difference * np.float32(direction), 0, None)
+    return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32)
 
 
 def crop(strength: Grey) -> Grey:
     """Cut out the strokes, 0 for paper and 255 for full ink; shape (0, 0) when there is none."""
     threshold = otsu(strength)
-    mask = strength > threshold
+    mask = strength > max(threshold, FAINTEST)
     if not mask.any():
         return np.zeros((0, 0), np.float32)
     top, bottom, left, right = bounds(mask)
     full = np.median(strength[mask])
     floor = threshold / 2  # keeps the soft edge of a stroke, drops the grain of the paper
     solid = np.clip((strength - floor) / (full - floor), 0, 1) * 255
-    return solid[top:bottom, left:right].astype(np.float32)
+    return np.asarray(solid[top:bottom, left:right], np.float32)
 
 
 def shrink(strokes: Grey) -> Grey:
@@ -174,7 +187,7 @@ def shrink(strokes: Grey) -> Grey:
     square[top : top + height, left : left + width] = strokes
     weights = area_weights(side, BOX)
     box = weights @ square @ weights.T
-    return box * np.float32(255 / max(box.max(), 1e-6))
+    return np.asarray(box * np.float32(255 / max(box.max(), 1e-6)), np.float32)
 
 
 def centre(box: Grey) -> Pixels:
@@ -223,4 +236,4 @@ def area_weights(n: int, m: int) -> NDArray[np.float32]:
     edges = np.linspace(0, n, m + 1)
     index = np.arange(n)
     overlap = np.minimum(edges[1:, None], index + 1) - np.maximum(edges[:-1, None], index)
-    return (np.clip(overlap, 0, None) * m / n).astype(np.float32)
+    return np.asarray(np.clip(overlap, 0, None) * m / n, np.float32)

@@ -1,9 +1,5 @@
 """Say each supported Keras layer in the operators of ONNX.
 
-Keras computes with the channels last, ONNX with the channels first. A `Tensor` remembers which
-way its values lie, so that a transposition is written only where the order changes. All shapes
-are known before anything runs; a layer that would need an absurd amount of memory is refused.
-
 This module knows nothing of files. Every function takes what a configuration says and distrusts it.
 """
 
@@ -11,75 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
+from digits.activations import ACTIVATIONS
 from digits.errors import BadModel
+from digits.graph import Array, Graph, Shape, Tensor
 
-MAX_ELEMENTS = 1 << 22  # floats in one tensor of one image: 16 MiB
-
-Shape = tuple[int, ...]  # without the batch, channels last: (28, 28, 1)
-Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    name: str
-    shape: Shape
-    channels_first: bool = False
-
-
-@dataclass(slots=True)
-class Graph:
-    """An ONNX graph in the making. `keras` is the major version that wrote the file."""
-
-    keras: int
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: list[onnx.TensorProto] = field(default_factory=list)
-
-    def add(self, operator: str, inputs: Sequence[Tensor | str], shape: Shape, **attributes: Any) -> Tensor:
-        """Append a node; its output lies the way its first input does."""
-        if math.prod(shape) > MAX_ELEMENTS:
-            raise BadModel("too_large", f"a layer's output of shape {shape} is more than {MAX_ELEMENTS:,} numbers")
-        names = [item if isinstance(item, str) else item.name for item in inputs]
-        output = f"t{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, names, [output], **attributes))
-        first = inputs[0]
-        return Tensor(output, shape, isinstance(first, Tensor) and first.channels_first)
-
-    def constant(self, value: NDArray[Any] | float) -> str:
-        array = np.asarray(value, np.float32) if not isinstance(value, np.ndarray) else value
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def reshape(self, x: Tensor, shape: Shape) -> Tensor:
-        target = self.constant(np.array([-1, *shape], np.int64))
-        return replace(self.add("Reshape", [x, target], shape), channels_first=False)
-
-    def channels_first(self, x: Tensor) -> Tensor:
-        if x.channels_first:
-            return x
-        if len(x.shape) != 3:
-            raise BadModel("unsupported", f"a layer for images of shape (h, w, c) is given {x.shape}")
-        if x.shape[2] == 1:  # the same bytes either way
-            h, w, c = x.shape
-            return replace(self.reshape(x, (c, h, w)), shape=x.shape, channels_first=True)
-        return replace(self.add("Transpose", [x], x.shape, perm=[0, 3, 1, 2]), channels_first=True)
-
-    def channels_last(self, x: Tensor) -> Tensor:
-        if not x.channels_first:
-            return x
-        return replace(self.add("Transpose", [x], x.shape, perm=[0, 2, 3, 1]), channels_first=False)
-
-    def along_channels(self, x: Tensor, values: Array) -> str:
-        """Return a constant that is broadcast along the last axis of Keras."""
-        return self.constant(values.reshape(-1, 1, 1) if x.channels_first and values.ndim else values)
+MAX_NUMBER = 3.0e38  # float32 holds little more
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +46,7 @@ class Layer:
     def number(self, key: str, default: float) -> float:
         value = self.get(key, default)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_NUMBER:
             raise self.wrong(key, value)
         return float(value)
 
@@ -288,12 +225,11 @@ def flatten(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
 
 def reshape(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     target, size = layer.get("target_shape", None), math.prod(x.shape)
-    known = [n for n in target if n != -1] if isinstance(target, list) and all(map(is_integer, target)) else []
-    rest = size // math.prod(known) if known and min(known) > 0 else 0
-    if not target and target != [] or not known and target != [-1]:
+    if not isinstance(target, list) or not target or not all(is_integer(n) and (n == -1 or n > 0) for n in target):
         raise layer.wrong("target_shape", target)
-    shape = tuple((rest if known else size) if n == -1 else n for n in target)
-    if math.prod(shape) != size or min(shape) < 1:
+    rest = size // math.prod(n for n in target if n != -1)  # what the axis of -1 gets
+    shape = tuple(rest if n == -1 else n for n in target)
+    if math.prod(shape) != size:
         raise BadModel("mismatch", f"the layer {layer.name!r} cannot make {shape} of {x.shape}")
     return graph.reshape(graph.channels_last(x), shape)
 
@@ -322,8 +258,8 @@ def per_channel(layer: Layer, key: str, default: float | None, x: Tensor) -> Arr
     """Return one number, or one for each channel, as a float32 array of shape () or (c,)."""
     value = layer.get(key, default)
     values = value if isinstance(value, list) else [value]
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    if not numbers or isinstance(value, list) and len(value) != x.shape[-1]:
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= MAX_NUMBER for v in values)
+    if not numbers or (isinstance(value, list) and len(value) not in (1, x.shape[-1])):
         raise layer.wrong(key, value)
     return np.asarray(value, np.float32)
 
@@ -364,47 +300,6 @@ def activate(graph: Graph, layer: Layer, x: Tensor, name: Any) -> Tensor:
     return ACTIVATIONS[name](graph, x)
 
 
-def simple(operator: str, **attributes: float) -> Callable[[Graph, Tensor], Tensor]:
-    return lambda graph, x: graph.add(operator, [x], x.shape, **attributes)
-
-
-def softmax_over_channels(graph: Graph, x: Tensor) -> Tensor:
-    return graph.add("Softmax", [x], x.shape, axis=1 if x.channels_first else -1)
-
-
-def relu6(graph: Graph, x: Tensor) -> Tensor:
-    return graph.add("Clip", [x, graph.constant(0.0), graph.constant(6.0)], x.shape)
-
-
-def hard_sigmoid(graph: Graph, x: Tensor) -> Tensor:
-    """Keras 3 follows PyTorch, clip(x / 6 + 0.5, 0, 1); Keras 2 had a slope of 0.2."""
-    return graph.add("HardSigmoid", [x], x.shape, alpha=0.2 if graph.keras < 3 else 1 / 6, beta=0.5)
-
-
-def silu(graph: Graph, x: Tensor) -> Tensor:
-    return graph.add("Mul", [x, graph.add("Sigmoid", [x], x.shape)], x.shape)
-
-
-ACTIVATIONS: dict[str, Callable[[Graph, Tensor], Tensor]] = {
-    "linear": lambda graph, x: x,
-    "relu": simple("Relu"),
-    "relu6": relu6,
-    "leaky_relu": simple("LeakyRelu", alpha=0.2),
-    "elu": simple("Elu", alpha=1.0),
-    "selu": simple("Selu", alpha=1.6732632423543772, gamma=1.0507009873554805),
-    "gelu": simple("Gelu"),  # the exact one, with erf; the tanh approximation isn't Keras' default
-    "silu": silu,
-    "swish": silu,
-    "mish": simple("Mish"),
-    "softplus": simple("Softplus"),
-    "softsign": simple("Softsign"),
-    "tanh": simple("Tanh"),
-    "sigmoid": simple("Sigmoid"),
-    "hard_sigmoid": hard_sigmoid,
-    "exponential": simple("Exp"),
-    "softmax": softmax_over_channels,
-}
-
 LAYERS: dict[str, Callable[..., Tensor]] = {
     "Dense": dense,
     "Conv2D": conv2d,
@@ -427,23 +322,21 @@ LAYERS: dict[str, Callable[..., Tensor]] = {
     "GaussianNoise": identity,
     "ActivityRegularization": identity,
 }
+ARITHMETIC_FREE = {"Reshape", "Flatten", "ZeroPadding2D"} | {
+    kind for kind, layer in LAYERS.items() if layer is identity
+}
 WEIGHTED = {"Dense", "Conv2D", "BatchNormalization"}
 
 
 def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
     """Append a layer to the graph and return its output. Raises `BadModel`."""
-    function = LAYERS.get(layer.kind)
-    if function is None:
-        raise BadModel("unsupported", f"the layer {layer.name!r} is a {layer.kind}, which is not supported")
     if layer.kind not in WEIGHTED:
         layer.expect()
     if layer.kind != "Add" and len(inputs) != 1:
         raise BadModel("unsupported", f"the layer {layer.name!r} has {len(inputs)} inputs")
-    return function(graph, layer, *inputs)
+    return LAYERS[layer.kind](graph, layer, *inputs)
 
 
 def require_channels_last(layer: Layer) -> None:
     if layer.get("data_format", "channels_last") not in ("channels_last", None):
         raise layer.wrong("data_format", layer.get("data_format", None))
-
-

@@ -10,19 +10,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from digits.errors import BadModel
+from digits.errors import EXIT_STATUS, BadModel
 from digits.image import SIDE, Pixels
 
 CONVERSION_SECONDS = 60  # at most; the classic network takes about one
+CONVERSION = (sys.executable, "-m", "digits.convert")
 CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores; "max 100000": all
-
-REFUSED = 65  # exit status of digits.convert for a bad model (EX_DATAERR of sysexits.h)
 
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
 
@@ -38,7 +38,10 @@ class Network:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the CPU alone
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        try:
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as exc:  # ONNX Runtime has a dozen classes of them, and no common one
+            raise BadModel("unsupported", f"ONNX Runtime cannot run the model: {exc}") from exc
         properties = self._session.get_modelmeta().custom_metadata_map
         self.parameters = int(properties["parameters"])
         self.layers: list[str] = json.loads(properties["layers"])
@@ -56,14 +59,13 @@ def load(data: bytes, *, threads: int | None = None) -> Network:
     return Network(convert(data), threads=threads or cores())
 
 
-def convert(data: bytes) -> bytes:
-    """Run `python -m digits.convert` on the bytes of a `.h5`; returns those of an ONNX model. Raises `BadModel`."""
-    command = [sys.executable, "-m", "digits.convert"]
+def convert(data: bytes, *, command: Sequence[str] = CONVERSION, seconds: float = CONVERSION_SECONDS) -> bytes:
+    """Run a converter on the bytes of a `.h5`; returns those of an ONNX model. Raises `BadModel`."""
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=CONVERSION_SECONDS, check=False)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as exc:
-        raise BadModel("unreadable", f"reading the model took more than {CONVERSION_SECONDS} s") from exc
-    if done.returncode == REFUSED:
+        raise BadModel("unreadable", f"reading the model took more than {seconds:g} s") from exc
+    if done.returncode == EXIT_STATUS:
         raise BadModel(**json.loads(done.stderr.splitlines()[-1]))
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
@@ -71,11 +73,11 @@ def convert(data: bytes) -> bytes:
     return done.stdout
 
 
-def cores() -> int:
+def cores(quota_file: Path = CGROUP_CPU) -> int:
     """Return how many cores this process may use: its affinity, and the quota of its container."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = CGROUP_CPU.read_text().split()
+        quota, period = quota_file.read_text().split()
     except (OSError, ValueError):
         return available
     return available if quota == "max" else max(1, min(available, int(quota) // int(period)))

@@ -158,7 +158,7 @@ LAYERS: dict[str, Build] = {
     "MaxPooling2D": stack(lambda k: [k.Conv2D(3, 3), k.MaxPooling2D()]),
     "MaxPooling2D strides": stack(lambda k: [k.Conv2D(3, 3), k.MaxPooling2D((3, 2), strides=(2, 3))]),
     "MaxPooling2D same": stack(lambda k: [k.Conv2D(3, 3), k.MaxPooling2D(3, strides=(5, 3), padding="same")]),
-    "AveragePooling2D": stack(lambda k: [k.Conv2D(3, 3), k.AveragePooling2D()]),
+    "AveragePooling2D": stack(lambda k: [k.Conv2D(3, 3), k.AveragePooling2D(2)]),
     "AveragePooling2D strides": stack(lambda k: [k.Conv2D(3, 3), k.AveragePooling2D((2, 3), strides=(3, 1))]),
     "AveragePooling2D same": stack(lambda k: [k.Conv2D(3, 3), k.AveragePooling2D(4, strides=3, padding="same")]),
     "GlobalAveragePooling2D": stack(lambda k: [k.Conv2D(9, 3, activation="relu"), k.GlobalAveragePooling2D()]),
@@ -229,8 +229,12 @@ def test_layers_answer_as_in_keras(keras: Any, name: str, pixels: Pixels, tmp_pa
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_answer_as_in_keras(keras: Any, name: str, pixels: Pixels, tmp_path: Path) -> None:
-    build = stack(lambda k: [k.Conv2D(3, 5, 2, activation=name), k.Dense(3, activation=name), k.Activation(name)])
-    compare(build(keras), pixels, pixels / 255, tmp_path)
+    for build in (
+        stack(lambda k: [k.Conv2D(3, 5, activation=name)]),
+        stack(lambda k: [k.Conv2D(3, 5), k.Activation(name)]),
+        stack(lambda k: [k.Flatten(), k.Dense(9, activation=name)]),
+    ):
+        compare(build(keras), pixels, pixels / 255, tmp_path)
 
 
 @pytest.mark.parametrize("name", BYTES)
@@ -291,7 +295,7 @@ def randomise(model: Any) -> None:
             if "variance" in name or "gamma" in name:
                 arrays.append(random.uniform(0.5, 2, shape))
             else:
-                arrays.append(random.normal(0, 2 / np.sqrt(max(1, np.prod(shape[:-1]))), shape))
+                arrays.append(random.normal(0, 2 / np.sqrt(np.prod(shape[:-1])) if shape[1:] else 0.3, shape))
         layer.set_weights(arrays)
 
 
