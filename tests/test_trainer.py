@@ -162,6 +162,13 @@ def test_bad_data_is_reported_before_anything_is_written(tmp_path: Path) -> None
     assert not (tmp_path / "models").exists()
 
 
+def test_a_folder_that_cannot_be_written_to_is_reported_before_the_training(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file, not a folder")
+    done = train("--output", str(tmp_path / "models"))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {tmp_path / 'models'}: cannot be written to")
+
+
 @pytest.mark.parametrize(
     "arguments", [["--epochs", "0"], ["--share", "2"], ["--learning-rate", "nan"], ["--seed", "-1"]]
 )

@@ -11,27 +11,37 @@ from digits import bundle
 from digits.errors import Refused
 from trainer import dataset
 from trainer.config import Config
-from trainer.dataset import BadData
+from trainer.dataset import BadData, Dataset
+
+PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
 def main() -> int:
     config = Config.from_args()
     if config.if_missing and (served := already_served(config)):
         say(f"{served} is served already; nothing to do")
-        return 0
+        return PUBLISHED
     try:
         data = dataset.load(config.data, validation=config.validation, seed=config.seed, share=config.share)
+        with bundle.draft(config.output):
+            pass  # better to learn now than after the training that nothing can be written there
+        return run(config, data)
     except BadData as exc:
         say(f"error: {exc}")
-        return 2
-    return run(config, data)
+        return BAD_INPUT
+    except OSError as exc:
+        say(f"error: {config.output}: cannot be written to ({exc.strerror or exc})")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        say("interrupted; nothing was published")
+        return INTERRUPTED
 
 
-def run(config: Config, data: dataset.Dataset) -> int:
+def run(config: Config, data: Dataset) -> int:
     started = time.perf_counter()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
-    import keras  # takes seconds, so bad flags and bad data are reported before
+    import keras  # takes seconds, so that bad flags and bad data are reported before
 
     from trainer import fit, plots, publish
     from trainer.evaluate import evaluate
@@ -56,11 +66,11 @@ def run(config: Config, data: dataset.Dataset) -> int:
             config.output, model, data.test, probabilities, facts,
             files | {"history.csv": fit.as_csv(history).encode()}, target_accuracy=config.target_accuracy,
         )  # fmt: skip
-    except (publish.NotServed, Refused, OSError) as exc:
+    except (publish.NotServed, Refused) as exc:
         say(f"not served: {exc}")
-        return 1
+        return NOT_SERVED
     say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
-    return 0
+    return PUBLISHED
 
 
 def already_served(config: Config) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+METAVARS: dict[type, str] = {Path: "PATH", int: "N", float: "X"}
 QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9}
 QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
 
@@ -36,7 +37,7 @@ class Config:
     def from_args(cls, arguments: list[str] | None = None) -> Self:
         """Read the command line; a flag that makes no sense ends the program with exit code 2."""
         parser = argparse.ArgumentParser(
-            prog="python -m trainer", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            prog="python -m trainer",
             description="Train a digit classifier, prove it, and publish it for the service. Exit codes: 0 published, "
             "1 trained but not good enough to be served, 2 bad data or flags.",
         )  # fmt: skip
@@ -72,7 +73,9 @@ class Config:
 def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str) -> None:
     flag = "--" + name.replace("_", "-")
     if isinstance(default, bool):
-        parser.add_argument(flag, action="store_true", help=help, default=default)
-    else:
-        kind = Path if default is None else type(default)
-        parser.add_argument(flag, type=kind, default=default, help=help, metavar=kind.__name__.upper())
+        parser.add_argument(flag, action="store_true", help=help)
+        return
+    kind = Path if default is None or isinstance(default, Path) else type(default)
+    shown = f"{default:.3g}" if kind is float else default
+    help = help if default is None else f"{help} (default: {shown})"
+    parser.add_argument(flag, type=kind, default=default, help=help, metavar=METAVARS[kind])

@@ -102,7 +102,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
         )  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self.bar.update(batch + 1 - self.bar.n)
+        self.bar.update(min(batch + 1, self.steps) - self.bar.n)
         self.bar.set_postfix(logs or {}, refresh=False)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
