@@ -30,5 +30,6 @@ if __name__ == "__main__":
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = {name for extra in sys.argv[1:] for name in names(project["optional-dependencies"], extra)}
     for pin in PIN.finditer((ROOT / "constraints.txt").read_text()):
-        if pin[1] in wanted:
-            print(pin[0])
+        for name in sorted(wanted):  # with its extras, as in tensorflow[and-cuda]
+            if name.partition("[")[0] == pin[1]:
+                print(name + pin[0].removeprefix(pin[1]))

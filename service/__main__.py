@@ -13,6 +13,9 @@ from service.engine import Models
 from service.settings import Settings
 
 
+SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
+
+
 def app() -> FastAPI:
     """Make the application from the environment; each worker process calls this."""
     settings = Settings.from_env()
@@ -30,6 +33,7 @@ def main() -> int:
     uvicorn.run(
         "service.__main__:app", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
         log_level=settings.log_level, root_path=settings.root_path, server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
     return 0
 
