@@ -99,20 +99,25 @@ def read_layers(saved: SavedModel) -> list[tuple[Layer, Any]]:
     entries: list[Any] = config["layers"] if isinstance(config, dict) else config or []  # a list before Keras 2.2.3
     if not entries or len(entries) > MAX_CALLS:
         raise BadModel("malformed", f"the model has {len(entries)} layers; from 1 to {MAX_CALLS:,} are read")
+    for entry in entries:
+        refuse_custom(entry)
+        require_supported(entry)
     names = [str(entry["config"].get("name", entry.get("name", ""))) for entry in entries]
     weights = share_out(saved.weights, names)
     return [
-        (read_layer(entry, name, weights[name]), entry.get("inbound_nodes"))
+        (
+            Layer(entry["class_name"], name, entry["config"], own_weights(name, weights[name])),
+            entry.get("inbound_nodes"),
+        )
         for entry, name in zip(entries, names, strict=True)
     ]
 
 
-def read_layer(entry: dict[str, Any], name: str, weights: Weights) -> Layer:
-    refuse_custom(entry)
-    kind = str(entry["class_name"])
+def require_supported(entry: dict[str, Any]) -> None:
+    kind = entry["class_name"]
     if kind != "InputLayer" and kind not in LAYERS:
+        name = entry["config"].get("name")
         raise BadModel("unsupported", f"the layer {name!r} is a {kind}, which is not supported")
-    return Layer(kind, name, entry["config"], own_weights(name, weights))
 
 
 def refuse_custom(entry: dict[str, Any]) -> None:

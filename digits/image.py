@@ -28,6 +28,7 @@ FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # MPO: a 
 MAX_PIXELS = 50_000_000  # width times height; a 48-megapixel phone photo has 48.8 million
 FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
 MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
+LARGE = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
 DETAIL = 1024  # a longest side of twice this or more is averaged down before floats are made of it
 
@@ -101,23 +102,33 @@ def normalise(image: Image.Image) -> Pixels:
 
 
 def grey(image: Image.Image) -> Grey:
-    """Return (h, w) brightness in 0...255 of a picture of any mode; transparency becomes plain paper."""
+    """Return (h, w) brightness in 0...255 of a picture of any mode; transparency becomes plain paper.
+
+    A picture with a side of more than `LARGE` comes out smaller, by a whole factor.
+    """
+    sixteen_bits = image.mode.startswith("I;16")
+    image = reduce(direct(image))
+    if sixteen_bits:
+        return np.asarray(image, np.float32) / 257
     if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
-        return stretch(np.nan_to_num(np.asarray(reduce(image), np.float64), posinf=0.0, neginf=0.0))
+        return stretch(np.nan_to_num(np.asarray(image, np.float32), posinf=0.0, neginf=0.0))
+    if image.mode in ("LA", "RGBA"):
+        return on_paper(np.asarray(image.convert("LA"), np.float32))
+    return np.asarray(image.convert("L"), np.float32)
+
+
+def direct(image: Image.Image) -> Image.Image:
+    """Return the picture in a mode whose values are brightnesses that can be averaged."""
     if image.mode.startswith("I;16"):
-        return np.asarray(reduce(image.convert("I")), np.float32) / np.float32(257)
+        return image.convert("I")
     if image.has_transparency_data:
-        return on_paper(np.asarray(reduce(image.convert("RGBA")).convert("LA"), np.float32))
-    if image.mode == "LAB":  # which Pillow converts to nothing else; its first band is lightness
-        return np.asarray(reduce(image.getchannel("L")), np.float32)
-    if image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    return np.asarray(reduce(image.convert("L")), np.float32)
+        return image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "I", "F") else image.convert("L" if image.mode == "1" else "RGB")
 
 
 def reduce(image: Image.Image) -> Image.Image:
-    """Average a large picture down by a whole factor, so that memory and time don't grow with it."""
-    factor = max(image.size) // DETAIL
+    """Average blocks of pixels until no side is longer than `LARGE`, for the memory that arrays take."""
+    factor = -(-max(image.size) // LARGE)
     return image.reduce(factor) if factor > 1 else image
 
 

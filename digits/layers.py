@@ -330,6 +330,8 @@ WEIGHTED = {"Dense", "Conv2D", "BatchNormalization"}
 
 def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
     """Append a layer to the graph and return its output. Raises `BadModel`."""
+    if layer.kind not in LAYERS:
+        raise BadModel("unsupported", f"the layer {layer.name!r}, a {layer.kind}, stands where it means nothing")
     if layer.kind not in WEIGHTED:
         layer.expect()
     if layer.kind != "Add" and len(inputs) != 1:

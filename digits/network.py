@@ -68,11 +68,19 @@ def convert(data: bytes, *, command: Sequence[str] = CONVERSION, seconds: float 
     except subprocess.TimeoutExpired as exc:
         raise BadModel("unreadable", f"reading the model took more than {seconds:g} s") from exc
     if done.returncode == EXIT_STATUS:
-        raise BadModel(**json.loads(done.stderr.splitlines()[-1]))
+        raise refusal(done.stderr)
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise BadModel("unreadable", f"reading the model failed (exit status {done.returncode}): {last[:200]}")
+        raise BadModel("unreadable", f"reading the model failed (exit status {done.returncode}): {last}")
     return done.stdout
+
+
+def refusal(report: bytes) -> BadModel:
+    """Return the error that the converter wrote in the last line of its report."""
+    try:
+        return BadModel(**json.loads(report.strip().rpartition(b"\n")[2]))
+    except (ValueError, TypeError):
+        return BadModel("unreadable", "reading the model failed, and the converter said nothing of why")
 
 
 def cores(quota_file: Path = CGROUP_CPU) -> int:
@@ -80,6 +88,7 @@ def cores(quota_file: Path = CGROUP_CPU) -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = quota_file.read_text().split()
-    except (OSError, ValueError):
+        allowed = available if quota == "max" else int(quota) // int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such file, or one of another make
         return available
-    return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
+    return max(1, min(available, allowed))
