@@ -24,7 +24,7 @@ SIDE = 28  # pixels on each side of an MNIST image
 BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # MPO: a phone's JPEG with a second picture
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # a phone's MPO opens as JPEG
 MAX_PIXELS = 50_000_000  # width times height; a 48-megapixel phone photo has 48.8 million
 FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
 MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
