@@ -30,7 +30,6 @@ FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, n
 MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
 LARGE = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
-DETAIL = 1024  # a longest side of twice this or more is averaged down before floats are made of it
 
 
 def read(data: bytes) -> Pixels:
@@ -107,11 +106,14 @@ def grey(image: Image.Image) -> Grey:
     A picture with a side of more than `LARGE` comes out smaller, by a whole factor.
     """
     sixteen_bits = image.mode.startswith("I;16")
-    image = reduce(direct(image))
+    try:
+        image = reduce(direct(image))
+    except Exception as exc:  # a palette that the file only promises, say
+        raise BadImage("broken", "the colours of the image cannot be read") from exc
     if sixteen_bits:
-        return np.asarray(image, np.float32) / 257
+        return np.asarray(image, np.float32) / np.float32(257)
     if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
-        return stretch(np.nan_to_num(np.asarray(image, np.float32), posinf=0.0, neginf=0.0))
+        return stretch(np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0))
     if image.mode in ("LA", "RGBA"):
         return on_paper(np.asarray(image.convert("LA"), np.float32))
     return np.asarray(image.convert("L"), np.float32)
@@ -122,7 +124,7 @@ def direct(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return image.convert("I")
     if image.has_transparency_data:
-        return image.convert("RGBA")
+        return image if image.mode == "RGBA" else image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "I", "F") else image.convert("L" if image.mode == "1" else "RGB")
 
 
