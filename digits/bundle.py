@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -72,9 +73,13 @@ class Bundle:
 
 def read_current(models: Path) -> Bundle:
     """Read the bundle that `current` names or else the bare `.h5`. Raises `BadBundle`, never `OSError`."""
-    if (models / CURRENT).exists():
+    try:
+        published, bare = (models / CURRENT).exists(), (models / H5_NAME).exists()
+    except OSError as exc:
+        raise BadBundle("missing", f"cannot read {models}: {exc.strerror}") from exc
+    if published:
         return read(models / current_version(models))
-    if (models / H5_NAME).exists():
+    if bare:
         return read_bare(models)
     raise BadBundle("missing", f"there is no model in {models} yet; train one with python -m trainer")
 
@@ -194,7 +199,7 @@ def commit(path: Path, manifest: Manifest) -> Bundle:
     """
     h5 = (path / H5_NAME).read_bytes()
     now, sha256 = datetime.now(UTC), hash_of(h5)
-    version = f"{now:%Y%m%dT%H%M%SZ}-{sha256[:6]}"
+    version = free_version(path.parent, f"{now:%Y%m%dT%H%M%SZ}-{sha256[:6]}")
     model = {"file": H5_NAME, "sha256": sha256, "size": len(h5)} | manifest.get("model", {})
     head = {"format": FORMAT, "version": version, "created": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
     whole = head | manifest | {"model": model, "plots": sorted(plot.name for plot in path.glob(f"{PLOTS}/*.png"))}
@@ -205,6 +210,12 @@ def commit(path: Path, manifest: Manifest) -> Bundle:
     path.rename(path.parent / version)
     sync(path.parent)
     return read(path.parent / version)
+
+
+def free_version(models: Path, stem: str) -> str:
+    """Return a version that no bundle has; the same model may be published twice within a second."""
+    candidates = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(version for version in candidates if not (models / version).exists())
 
 
 def promote(bundle: Bundle) -> None:
