@@ -84,6 +84,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "scale-offset": ("unsafe", lambda: hostile.replace_kernel(shape=(784, 10), dtype="f4", scaleoffset=2)),
     "lzf": ("unsafe", lambda: hostile.replace_kernel(shape=(784, 10), dtype="f4", compression="lzf")),
     "n-bit": ("unsafe", lambda: hostile.with_low_filter(h5py.h5z.FILTER_NBIT)),
+    "szip": ("unsafe", lambda: hostile.with_low_filter(h5py.h5z.FILTER_SZIP, 4, 8)),
     "unknown filter": ("unsafe", lambda: hostile.with_low_filter(32_000, 1, 2, 3)),
     # configuration: its form
     "no model_config": ("malformed", lambda: hostile.without_attribute("model_config")),
@@ -218,6 +219,35 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 def test_the_healthy_model_is_read() -> None:
     assert network.Network(convert.to_onnx(HEALTHY), threads=1).parameters == 7850
+
+
+def old_style() -> dict[str, bytes]:
+    """Return the healthy model as other versions of Keras wrote it."""
+    arrays = {f"{path}:0": array for path, array in hostile.weights().items()}
+    shaped = layer("Flatten", batch_input_shape=[None, 28, 28, 1])
+    functional_layers = [image_input(), called_on(FLATTEN, "inputlayer"), called_on(dense(), "flatten")]
+    slashes = {
+        "a/b/a/b/kernel:0": arrays["dense/dense/kernel:0"],
+        "a/b/a/b/bias:0": arrays["dense/dense/bias:0"],
+    }
+    return {
+        "without an input layer": model(sequential(shaped, dense()), arrays),
+        "a bare list of layers": model({"class_name": "Sequential", "config": [shaped, dense()]}, arrays),
+        "of the class Model": model(functional(*functional_layers) | {"class_name": "Model"}, arrays),
+        "in lists of one": model(functional(*functional_layers, inputs=[["inputlayer", 0, 0]]), arrays),
+        "slashes in a name": model(
+            sequential(layer("Flatten", name="a", batch_input_shape=[None, 28, 28, 1]), dense(name="a/b")), slashes
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", old_style())
+def test_other_ways_to_write_the_healthy_model_are_read(name: str) -> None:
+    pixels = np.random.default_rng(6).integers(0, 256, (4, 28, 28)).astype(np.uint8)
+    expected = network.Network(convert.to_onnx(HEALTHY), threads=1)(pixels)
+    assert expected.std() > 0.01
+    answer = network.Network(convert.to_onnx(old_style()[name]), threads=1)(pixels)
+    np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", FILES)
