@@ -25,6 +25,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ MANIFEST_NAME = "manifest.json"
 CURRENT = "current"
 PLOTS = "plots"
 MAX_BYTES = 64 << 20  # of a file that is read into memory
+MAX_CURRENT = 200  # of the one that names a version
 GOLDEN_TOLERANCE = 1e-4  # on each probability; processors round differently, wrong weights differ by far more
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -73,10 +75,7 @@ class Bundle:
 
 def read_current(models: Path) -> Bundle:
     """Read the bundle that `current` names or else the bare `.h5`. Raises `BadBundle`, never `OSError`."""
-    try:
-        published, bare = (models / CURRENT).exists(), (models / H5_NAME).exists()
-    except OSError as exc:
-        raise BadBundle("missing", f"cannot read {models}: {exc.strerror}") from exc
+    published, bare = contents(models)
     if published:
         return read(models / current_version(models))
     if bare:
@@ -86,7 +85,7 @@ def read_current(models: Path) -> Bundle:
 
 def current_version(models: Path) -> str:
     """Return the version that `current` names. Raises `BadBundle`."""
-    version = read_bytes(models / CURRENT).decode(errors="replace").strip()
+    version = read_bytes(models / CURRENT, MAX_CURRENT).decode(errors="replace").strip()
     if not VERSION.fullmatch(version):
         raise BadBundle("malformed", f"{models / CURRENT} does not name a version, but {version[:100]!r}")
     if not (models / version).is_dir():
@@ -117,8 +116,9 @@ def read_manifest(path: Path) -> Manifest:
     data = read_bytes(path)
     try:
         manifest = json.loads(data)
+        json.dumps(manifest, allow_nan=False, ensure_ascii=False).encode()  # as it will be sent
     except (ValueError, RecursionError) as exc:
-        raise BadBundle("malformed", f"{path} is not JSON") from exc
+        raise BadBundle("malformed", f"{path} is not JSON, or holds what JSON cannot") from exc
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BadBundle("malformed", f"{path} is not a manifest of format {FORMAT}")
     model = manifest.get("model")
@@ -127,14 +127,32 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def read_bytes(path: Path) -> bytes:
+def contents(models: Path) -> tuple[bool, bool]:
+    """Tell whether there is a `current`, and whether there is a bare `.h5`. Raises `BadBundle`."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        return (models / CURRENT).exists(), (models / H5_NAME).exists()
+    except OSError as exc:
+        raise BadBundle("missing", f"cannot read {models}: {exc.strerror}") from exc
+
+
+def ignored(models: Path) -> str | None:
+    """Say so when a `.h5` lies where nobody will read it. Raises `BadBundle`."""
+    if all(contents(models)):
+        return f"{models / H5_NAME} is not served, since {models / CURRENT} names a bundle; remove that to serve it"
+    return None
+
+
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would have us wait for its writer
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise BadBundle("malformed", f"{path} is not a file")
+            data = file.read(most + 1)
     except OSError as exc:
         raise BadBundle("missing", f"cannot read {path}: {exc.strerror}") from exc
-    if len(data) > MAX_BYTES:
-        raise BadBundle("malformed", f"{path} has more than {MAX_BYTES:,} bytes")
+    if len(data) > most:
+        raise BadBundle("malformed", f"{path} has more than {most:,} bytes")
     return data
 
 
@@ -178,8 +196,7 @@ def draft(models: Path) -> Iterator[Path]:
     Drafts that a killed trainer left are swept out first. Other publishers wait meanwhile.
     """
     models.mkdir(parents=True, exist_ok=True)
-    with (models / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(models):
         for left in models.glob(".draft-*"):
             shutil.rmtree(left)
         for left in models.glob(f".{CURRENT}-*"):
@@ -189,6 +206,14 @@ def draft(models: Path) -> Iterator[Path]:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def locked(models: Path) -> Iterator[None]:
+    """Keep other publishers out; the lock goes with the process that holds it."""
+    with (models / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def commit(path: Path, manifest: Manifest) -> Bundle:
@@ -221,11 +246,12 @@ def free_version(models: Path, stem: str) -> str:
 def promote(bundle: Bundle) -> None:
     """Let `current` name a bundle from now on."""
     models = bundle.path.parent
-    aside = models / f".{CURRENT}-{os.getpid()}"
-    aside.write_text(f"{bundle.version}\n")
-    sync(aside)
-    os.replace(aside, models / CURRENT)
-    sync(models)
+    with locked(models):
+        aside = models / f".{CURRENT}-aside"
+        aside.write_text(f"{bundle.version}\n")
+        sync(aside)
+        os.replace(aside, models / CURRENT)
+        sync(models)
 
 
 def sync(path: Path) -> None:

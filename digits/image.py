@@ -1,6 +1,6 @@
 """Turn the bytes of a picture into the 28x28 pixels that a network reads.
 
-    bytes -> decode -> image -> grey -> ink -> crop -> shrink -> centre -> pixels
+    bytes -> identify -> decode -> image -> grey -> ink -> crop -> shrink -> centre -> pixels
 
 The target is the geometry of MNIST itself, as measured on its 70,000 images: ink bright on
 black, the longest side of the digit 20 px, and the centre of mass at index 14 (not 13.5) after a
@@ -9,12 +9,11 @@ shift by whole pixels. This module knows nothing of networks, bundles or HTTP.
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from digits.decode import decode, identify
 from digits.errors import BadImage
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
@@ -24,69 +23,13 @@ SIDE = 28  # pixels on each side of an MNIST image
 BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # a phone's MPO opens as JPEG
-MAX_PIXELS = 50_000_000  # width times height; a 48-megapixel phone photo has 48.8 million
 FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
-MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
 LARGE = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
-DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
 
 
 def read(data: bytes) -> Pixels:
     """Return the (28, 28) pixels of an encoded picture. Raises `BadImage`."""
-    return normalise(decode(data))
-
-
-def decode(data: bytes) -> Image.Image:
-    """Return the first frame of an encoded picture, upright and fully loaded.
-
-    Reads PNG, JPEG, WebP, BMP, GIF and TIFF. Raises `BadImage`.
-    """
-    if not data:
-        raise BadImage("empty", "the image is empty (0 bytes)")
-    try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
-        raise BadImage("too_large", f"the image has more than {MAX_PIXELS:,} pixels") from exc
-    except Exception as exc:  # Pillow's parsers raise whatever a hostile header leads them to
-        raise BadImage("not_an_image", "this is not a PNG, JPEG, WebP, BMP, GIF or TIFF image") from exc
-    check_size(image)
-    try:
-        check_frames(image)
-        image.draft(None, (DRAFT, DRAFT))
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return image
-    except BadImage:
-        raise
-    except Exception as exc:  # as above; a truncated file ends here too
-        raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
-
-
-def check_size(image: Image.Image) -> None:
-    """Refuse a decompression bomb by what its header declares, before anything is decoded."""
-    if image.width < 1 or image.height < 1:
-        raise BadImage("broken", "the image has no pixels")
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise BadImage("too_large", f"the image is {size}; more than {MAX_PIXELS:,} pixels are not read")
-
-
-def check_frames(image: Image.Image) -> None:
-    """Refuse an animation that costs much to walk through; of any other, the first frame counts.
-
-    Frames beyond `MAX_FRAMES`, or with more than `MAX_PIXELS` in all, are too many. An MPO file
-    is no animation: its further pictures are depth or gain maps, and are never looked at.
-    """
-    if image.format == "MPO" or not getattr(image, "is_animated", False):
-        return
-    limit = min(MAX_FRAMES, MAX_PIXELS // (image.width * image.height))
-    try:
-        image.seek(limit)
-    except EOFError:
-        image.seek(0)
-    else:
-        raise BadImage("animated", f"the image has more than {limit} frames; send one picture")
+    return normalise(decode(identify(data)))
 
 
 def normalise(image: Image.Image) -> Pixels:

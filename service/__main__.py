@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.engine import Models
+from service.protocol import BoundedProtocol
 from service.settings import Settings
-
 
 SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
 
@@ -32,7 +32,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
     uvicorn.run(
         "service.__main__:app", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
-        log_level=settings.log_level, root_path=settings.root_path, server_header=False,
+        log_level=settings.log_level, root_path=settings.root_path, server_header=False, http=BoundedProtocol,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
     return 0

@@ -18,7 +18,7 @@ from digits.bundle import Manifest
 from service import schemas
 from service.engine import Models, NoModel
 from service.errors import Problem, add_handlers
-from service.limits import BodyLimit
+from service.middleware import BodyLimit, PagePolicy
 from service.openapi import errors, predict_body
 from service.predict import Predictor
 from service.settings import Settings
@@ -37,14 +37,17 @@ def create_app(settings: Settings, models: Models) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with models.watched():
-            yield
-        predictor.close()
+        try:
+            async with models.watched():
+                yield
+        finally:
+            predictor.close()
 
     app: FastAPI = FastAPIOffline(  # Swagger UI and ReDoc from files, not from a CDN
         title="Digits", version=__version__, description=DESCRIPTION, lifespan=lifespan,
     )  # fmt: skip
     app.add_middleware(BodyLimit, max_body=settings.max_body)
+    app.add_middleware(PagePolicy)
     add_handlers(app)
     add_predict(app, predictor)
     add_health(app, models)
@@ -61,9 +64,10 @@ def add_predict(app: FastAPI, predictor: Predictor) -> None:
     refused: Responses = {422: {"model": schemas.Predictions | schemas.Error, "description": "No image could be read."}}
     others = errors(
         _400="The body is empty, or not what its Content-Type says.",
+        _408="The body took too long to arrive.",
         _413="The request has too many bytes or images.",
         _415="The Content-Type is none of those above.",
-        _429="Too many images are waiting; try again after `Retry-After` seconds.",
+        _429="Too much is being read already; try again after `Retry-After` seconds.",
         _500="The service failed.",
         _503="There is no model yet.",
     )
@@ -116,7 +120,7 @@ def add_model(app: FastAPI, models: Models) -> None:
         "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=FileResponse,
         responses=no_model | unknown | {200: {"content": {"image/png": {}}}},
     )  # fmt: skip
-    async def plot(name: Annotated[str, PathParameter(pattern=r"^[\w.-]+$")]) -> FileResponse:
+    async def plot(name: Annotated[str, PathParameter(pattern=r"^[\w.-]+$", max_length=100)]) -> FileResponse:
         """Return one of the plots that the manifest names."""
         return FileResponse(plot_file(models.engine.path, models.engine.manifest, name), media_type="image/png")
 

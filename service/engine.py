@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ from digits.network import Probabilities
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
+MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
 
 
 class NoModel(Exception):
@@ -66,7 +69,9 @@ class Models:
         self.threads = threads
         self.refusal: str | None = None
         self._engine: Engine | None = None
-        self._seen: Any = None
+        self._seen: Any = None  # the fingerprint of what was tried last
+        self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
+        self._patience = LOOK_AGAIN
 
     @property
     def engine(self) -> Engine:
@@ -89,48 +94,66 @@ class Models:
 
     async def refresh(self) -> None:
         """Take up what the folder says now, unless it is served already or was just refused."""
-        seen = fingerprint(self.folder)
-        if seen == self._seen:
+        seen = await asyncio.to_thread(fingerprint, self.folder)
+        if seen == self._seen and time.monotonic() < self._try_again:
             return
         self._seen = seen
         try:
-            engine = await asyncio.to_thread(self._load)
+            loaded = await asyncio.to_thread(self._load)
         except Refused as exc:
-            self.refusal = str(exc)
-            logger.warning("model not taken up: %s", exc)
-            return
+            self._refuse(str(exc), for_now=exc.code == "unreadable")
         except Exception as exc:  # no memory, no processes: whatever it is, the old engine goes on
-            self.refusal = f"{type(exc).__name__}: {exc}"
-            self._seen = None  # another look may find it gone
-            logger.exception("model not taken up")
-            return
-        self.refusal = None
+            logger.exception("the model could not be loaded")
+            self._refuse(f"{type(exc).__name__}: {exc}", for_now=True)
+        else:
+            self._accept(*loaded)
+
+    def _refuse(self, reason: str, *, for_now: bool) -> None:
+        """Remember why; what may be the machine's fault is tried again, ever more rarely."""
+        self.refusal = reason
+        self._try_again = time.monotonic() + self._patience if for_now else math.inf
+        self._patience = min(2 * self._patience, MOST_PATIENCE)
+        logger.warning("model not taken up: %s", reason)
+
+    def _accept(self, engine: Engine | None, ignored: str | None) -> None:
+        self.refusal = ignored
+        self._try_again, self._patience = math.inf, LOOK_AGAIN
         if engine is not None:
             self._engine = engine
             logger.info("serving model %s", engine.manifest["version"])
+        if ignored:
+            logger.warning("%s", ignored)
 
-    def _load(self) -> Engine | None:
-        """Return the engine of the current bundle, or None when it is the one that is served."""
-        found = bundle.read_current(self.folder)
+    def _load(self) -> tuple[Engine | None, str | None]:
+        """Return the engine of the current bundle, or None when it is served already; and what is to be said."""
+        found, ignored = bundle.read_current(self.folder), bundle.ignored(self.folder)
         if self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}:
-            return None
-        return load(found, threads=self.threads)
+            return None, ignored
+        return load(found, threads=self.threads), ignored
 
     async def _follow(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            with contextlib.suppress(FileNotFoundError):  # the folder was removed; it may come back
-                inode = self.folder.stat().st_ino
-                async for _ in awatch(
-                    self.folder, stop_event=stop, rust_timeout=int(LOOK_AGAIN * 1000), yield_on_timeout=True,
-                    recursive=True, debounce=200, step=50,
-                ):  # fmt: skip
-                    await self.refresh()
-                    if self.folder.stat().st_ino != inode:
-                        break
-            if not stop.is_set():
-                await self.refresh()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
+            try:
+                await self._watch(stop)
+            except FileNotFoundError:
+                pass  # the folder was removed; it may come back
+            except Exception:  # no more inotify watches, say: looking from time to time has to do
+                logger.exception("cannot watch %s; looking every %g s instead", self.folder, LOOK_AGAIN)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
+                return
+            await self.refresh()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Refresh at every change in the folder, until another folder stands in its place."""
+        inode = self.folder.stat().st_ino
+        async for _ in awatch(
+            self.folder, stop_event=stop, rust_timeout=int(LOOK_AGAIN * 1000), yield_on_timeout=True,
+            debounce=200, step=50,
+        ):  # fmt: skip
+            await self.refresh()
+            if self.folder.stat().st_ino != inode:
+                return
 
 
 def fingerprint(folder: Path) -> tuple[Any, ...]:
@@ -142,9 +165,9 @@ def fingerprint(folder: Path) -> tuple[Any, ...]:
     return tuple(stamp(name) for name in names)
 
 
-def stamp(path: Path) -> tuple[str, int, int, int] | None:
+def stamp(path: Path) -> tuple[str, int, int, int, int] | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return str(path), status.st_ino, status.st_size, status.st_mtime_ns
+    return str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -53,7 +53,8 @@ async def answer(request: Request, exc: Exception) -> JSONResponse:
     status, code = next(TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE)
     if status == 500:  # what went wrong inside is for the log, where Starlette's re-raise puts it
         return error(status, code, "the service failed to answer; its log says why")
-    return error(status, code, str(exc), {"Retry-After": RETRY_AFTER})
+    later = {"Retry-After": RETRY_AFTER} if status in (429, 503) else None
+    return error(status, code, str(exc), later)
 
 
 def error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

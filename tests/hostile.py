@@ -302,3 +302,24 @@ def webp(width: int, height: int) -> bytes:
 def bmp(width: int, height: int) -> bytes:
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 2835, 2835, 0, 0)
     return b"BM" + struct.pack("<IHHI", 54 + 64, 0, 0, 54) + header + bytes(64)
+
+
+def jpeg_of_scans(count: int) -> bytes:
+    """A progressive JPEG that repeats its last scan; each would walk through the whole picture again."""
+    data = encoded(Image.new("L", (2000, 2000), 255), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * count + data[-2:]
+
+
+def tiled_tiff(width: int, height: int, tile_width: int, tile_height: int) -> bytes:
+    """A black TIFF whose tiles all lie at one place, packed; only the first mebibyte of them is there."""
+    packed = zlib.compress(bytes(min(tile_width * tile_height, 1 << 20)))
+    count = -(-width // tile_width) * -(-height // tile_height)
+    tags = [(256, width), (257, height), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile_width), (323, tile_height)]
+    offsets = 8 + 2 + 12 * (len(tags) + 2) + 4
+    sizes, content = offsets + 4 * count, offsets + 8 * count
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags]
+    entries.append(struct.pack("<HHII", 324, 4, count, offsets if count > 1 else content))
+    entries.append(struct.pack("<HHII", 325, 4, count, sizes if count > 1 else len(packed)))
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+    return head + struct.pack("<I", content) * count + struct.pack("<I", len(packed)) * count + packed

@@ -130,4 +130,5 @@ async def test_after_a_refusal_a_good_bundle_is_taken_up(tmp_path: Path, h5: byt
         assert models.refusal is not None
         made = await asyncio.to_thread(publish, tmp_path, h5)
         await until(lambda: version(models) == made.version)
-        assert models.refusal is None
+        assert models.refusal is not None
+        assert "is not served, since" in models.refusal  # the bad file still lies there

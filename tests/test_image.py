@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from digits import image
+from digits.decode import MAX_PIXELS
 from digits.errors import BadImage
 from digits.image import Pixels
 from tests import hostile
@@ -258,7 +259,9 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "BMP of 60,000 x 60,000": ("too_large", lambda: hostile.bmp(60_000, 60_000)),
     "PNG whose comment unpacks to 64 MiB": ("not_an_image", lambda: hostile.png_with_text_bomb(64 << 20)),
     "GIF of 1,000 frames": ("animated", lambda: hostile.gif_of(1_000)),
-    "GIF whose second frame is vast": ("broken", hostile.gif_with_growing_frame),
+    "JPEG of 1,000 scans": ("too_large", lambda: hostile.jpeg_of_scans(1_000)),
+    "TIFF of one tile of 30,000 x 30,000": ("too_large", lambda: hostile.tiled_tiff(16, 16, 30_000, 30_000)),
+    "TIFF of 64 tall tiles": ("too_large", lambda: hostile.tiled_tiff(1024, 16, 16, 6_250_000)),
     "PNG whose palette is missing": ("broken", lambda: hostile.png(28, 28, bits=8, colour=3)),
     "PNG without width": ("not_an_image", lambda: hostile.png(0, 28)),
     "TIFF without width": ("not_an_image", lambda: hostile.tiff(0, 28)),
@@ -283,6 +286,20 @@ def test_what_is_no_picture_gets_its_code(name: str) -> None:
 )
 def test_a_tiff_whose_directories_go_round_comes_to_an_end(following: int, result: str) -> None:
     assert result_of(hostile.tiff(28, 28, following)) == result
+
+
+def test_further_frames_are_never_decoded() -> None:
+    """However large they say that they are: the first one is what counts."""
+    assert result_of(hostile.gif_with_growing_frame()) in {"black", "ink"}
+
+
+@pytest.mark.parametrize("tile", [16, 256, 1024])
+def test_a_picture_in_honest_tiles_is_read(tile: int) -> None:
+    assert result_of(hostile.tiled_tiff(40, 30, tile, tile)) == "black"
+
+
+def test_a_progressive_photo_is_read() -> None:
+    assert result_of(encoded(drawn(280), "JPEG", progressive=True)) == "ink"
 
 
 SEEDS = [encoded(drawn(40), kind) for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")]
@@ -354,12 +371,13 @@ def test_memory_is_bounded_by_the_pixels_that_are_allowed(name: str, tmp_path: P
     command = [sys.executable, "-c", PEAK, str(tmp_path / "picture")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     idle, peak = map(int, done.stdout.split())
-    assert peak - idle < 13 * image.MAX_PIXELS, f"{(peak - idle) >> 20} MiB"  # 4 bytes, three times
+    assert peak - idle < 13 * MAX_PIXELS, f"{(peak - idle) >> 20} MiB"  # 4 bytes, three times
 
 
 PEAK = """
 import pathlib, re, sys
 from digits import image
+from digits.decode import MAX_PIXELS
 from digits.errors import BadImage
 
 def peak():  # what getrusage says would include the process that started this one

@@ -76,6 +76,5 @@ def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str
         parser.add_argument(flag, action="store_true", help=help)
         return
     kind = Path if default is None or isinstance(default, Path) else type(default)
-    shown = f"{default:.3g}" if kind is float else default
-    help = help if default is None else f"{help} (default: {shown})"
-    parser.add_argument(flag, type=kind, default=default, help=help, metavar=METAVARS[kind])
+    shown = "" if default is None else f" (default: {default:.3g})" if kind is float else f" (default: {default})"
+    parser.add_argument(flag, type=kind, default=default, help=f"{help}{shown}", metavar=METAVARS[kind])

@@ -6,6 +6,12 @@
 7
 """
 
+try:
+    import httpx as _httpx  # noqa: F401
+    import numpy as _numpy  # noqa: F401
+except ImportError as exc:
+    raise ImportError("digits_client needs httpx and numpy: pip install 'digits[client]'") from exc
+
 from digits_client._client import AsyncClient, Client
 from digits_client._exceptions import BadAnswer, DigitsError, Rejected, Unavailable, Unreachable
 from digits_client._images import ImageLike

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     named = [(path, prediction) for path, prediction in zip(options.images, predictions, strict=True)]
     print(as_json(named) if options.json else as_table(named))
-    return 0 if all(prediction.ok for prediction in predictions) else 1
+    return 0 if all(prediction.error is None for prediction in predictions) else 1
 
 
 def parser() -> argparse.ArgumentParser:

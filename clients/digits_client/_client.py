@@ -14,8 +14,7 @@ from digits_client._messages import (
     Health,
     Prediction,
     Request,
-    is_batch,
-    predict_request,
+    predict_call,
     read_health,
     read_json,
     read_predictions,
@@ -36,7 +35,7 @@ class Client:
     """
 
     def __init__(self, url: str = URL, *, timeout: float = TIMEOUT, **options: Any) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout, **options)
+        self._http = httpx.Client(base_url=base_url(url), timeout=timeout, **options)
 
     @overload
     def predict(self, images: NDArray[Any]) -> Any: ...  # which of the two depends on the shape
@@ -52,9 +51,9 @@ class Client:
         Besides `DigitsError`, raises `OSError`, `ValueError` and `TypeError` for images that
         cannot be sent.
         """
-        batch, request = plan(images)
-        predictions = read_predictions(self._send(request)) if request else []
-        return predictions if batch else predictions[0]
+        call = predict_call(images)
+        predictions = read_predictions(self._send(call.request), call.names) if call.request else []
+        return predictions if call.batch else predictions[0]
 
     def health(self) -> Health:
         """Say whether the service can predict, and with what."""
@@ -76,7 +75,7 @@ class Client:
     def _send(self, request: Request) -> httpx.Response:
         try:
             return self._http.request(request.method, request.path, **request.options)
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             raise unreachable(self._http.base_url, exc) from exc
 
 
@@ -84,7 +83,7 @@ class AsyncClient:
     """The same as `Client`, with `await`."""
 
     def __init__(self, url: str = URL, *, timeout: float = TIMEOUT, **options: Any) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout, **options)
+        self._http = httpx.AsyncClient(base_url=base_url(url), timeout=timeout, **options)
 
     @overload
     async def predict(self, images: NDArray[Any]) -> Any: ...  # which of the two depends on the shape
@@ -94,9 +93,9 @@ class AsyncClient:
     async def predict(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
     async def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
         """See `Client.predict`."""
-        batch, request = plan(images)
-        predictions = read_predictions(await self._send(request)) if request else []
-        return predictions if batch else predictions[0]
+        call = predict_call(images)
+        predictions = read_predictions(await self._send(call.request), call.names) if call.request else []
+        return predictions if call.batch else predictions[0]
 
     async def health(self) -> Health:
         """See `Client.health`."""
@@ -118,17 +117,17 @@ class AsyncClient:
     async def _send(self, request: Request) -> httpx.Response:
         try:
             return await self._http.request(request.method, request.path, **request.options)
-        except httpx.TransportError as exc:
+        except httpx.RequestError as exc:
             raise unreachable(self._http.base_url, exc) from exc
 
 
-def plan(images: Any) -> tuple[bool, Request | None]:
-    """Return whether many images were given, and the request for them; none for none."""
-    if not is_batch(images):
-        return False, predict_request([images])
-    return True, predict_request(images) if len(images) else None
+def base_url(url: str) -> httpx.URL:
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as exc:
+        raise Unreachable(f"{url!r} is not an address: {exc}") from exc
 
 
-def unreachable(url: httpx.URL, exc: httpx.TransportError) -> Unreachable:
+def unreachable(url: httpx.URL, exc: httpx.RequestError) -> Unreachable:
     reason = str(exc) or type(exc).__name__
     return Unreachable(f"no answer from {url}: {reason}; is the service running there?")

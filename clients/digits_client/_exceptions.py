@@ -1,7 +1,7 @@
 """What can go wrong between a client and the service.
 
     DigitsError
-      Unreachable      no answer came: refused, timed out, cut off
+      Unreachable      no answer came: refused, timed out, cut off, or an address that is none
       Rejected         the service answered, and the answer was no
         Unavailable    … for now: it has no model yet (503), or too much to do (429)
       BadAnswer        what answered is not this service, or not this version of it
@@ -32,7 +32,11 @@ class Rejected(DigitsError):
 
 
 class Unavailable(Rejected):
-    """Not now: there is no model yet, or too many images wait. Try again in a while."""
+    """Not now: there is no model yet, or too many images wait. `retry_after` is in seconds, if the service said."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(status, code, message)
+        self.retry_after = retry_after
 
 
 class BadAnswer(DigitsError):

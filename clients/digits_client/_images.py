@@ -10,58 +10,51 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 28
+PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}  # of Pillow; the others fit into a TIFF
 
 
+@runtime_checkable
 class PillowImage(Protocol):
     """What is used of `PIL.Image.Image`; Pillow itself isn't needed."""
+
+    @property
+    def mode(self) -> str: ...
 
     def save(self, fp: Any, format: str) -> None: ...
 
 
-OneImage = str | os.PathLike[str] | bytes | PillowImage
+OneImage = str | os.PathLike[str] | bytes | bytearray | memoryview | PillowImage
 ImageLike = OneImage | NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """One image as a file for the service, under a name that its answer repeats."""
-
-    name: str
-    content: bytes
+def name(image: object) -> str | None:
+    """Return the name of a file, which its prediction will have too; other images have none."""
+    return Path(image).name if isinstance(image, str | os.PathLike) else None
 
 
-def uploads(images: Sequence[ImageLike]) -> list[Upload]:
-    """Encode images one by one. Raises `OSError`, `ValueError` and `TypeError`."""
-    return [Upload(name(image, index), encode(image)) for index, image in enumerate(images)]
-
-
-def name(image: ImageLike, index: int) -> str:
-    return Path(image).name if isinstance(image, str | os.PathLike) else f"image-{index}"
-
-
-def encode(image: ImageLike) -> bytes:
+def encode(image: object) -> bytes:
+    """Return an image as a file for the service. Raises `OSError`, `ValueError` and `TypeError`."""
     match image:
-        case bytes():
-            return image
+        case bytes() | bytearray() | memoryview():
+            return bytes(image)
         case np.ndarray():
             array = as_uint8(image)
             return npy(array) if array.shape == (SIDE, SIDE) else png(array)
         case str() | os.PathLike():
             return Path(image).read_bytes()
-    if callable(getattr(image, "save", None)):
+    if isinstance(image, PillowImage):
         file = io.BytesIO()
-        image.save(file, "PNG")
+        image.save(file, "PNG" if image.mode in PNG_MODES else "TIFF")
         return file.getvalue()
-    raise TypeError(f"an image is a path, bytes, a NumPy array or a Pillow image, not {type(image).__name__}")
+    kind = type(image).__name__
+    raise TypeError(f"an image is a path, bytes, a NumPy array or a Pillow image, and several are a list; not {kind}")
 
 
 def as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:

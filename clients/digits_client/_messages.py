@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits_client._exceptions import BadAnswer, Rejected, Unavailable
-from digits_client._images import SIDE, ImageLike, as_uint8, npy, uploads
+from digits_client._images import SIDE, ImageLike, as_uint8, encode, name, npy
 
 UNAVAILABLE = {429, 503}
 
@@ -47,10 +47,6 @@ class Prediction:
     error: ItemError | None
     model: Identity
 
-    @property
-    def ok(self) -> bool:
-        return self.error is None
-
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -71,13 +67,29 @@ class Request:
     options: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A prediction in the making. `names` has one entry for each image; `batch` says whether a list was given."""
+
+    request: Request | None  # none for no images
+    names: list[str | None]
+    batch: bool
+
+
+def predict_call(images: Any) -> Call:
+    """Build what predicts one image, a list of them, or an (n, 28, 28) array."""
+    batch = is_batch(images)
+    many = images if batch else [images]
+    names = [name(image) for image in many]
+    return Call(predict_request(many) if len(many) else None, names, batch)
+
+
 def predict_request(images: Sequence[ImageLike] | NDArray[Any]) -> Request:
-    """Build the request for a list of images, or for an (n, 28, 28) array."""
     pixels = stacked(images)
     if pixels is not None:
         headers = {"content-type": "application/x-npy"}
         return Request("POST", "predict", {"content": npy(pixels), "headers": headers})
-    files = [("images", (upload.name, upload.content)) for upload in uploads(list(images))]
+    files = [("images", (name(image) or f"image-{index}", encode(image))) for index, image in enumerate(images)]
     return Request("POST", "predict", {"files": files})
 
 
@@ -95,33 +107,44 @@ def is_batch(images: object) -> bool:
     """Tell many images from one: a list or tuple is many, and so is an array of (n, 28, 28) or (n, 28, 28, 1)."""
     if isinstance(images, np.ndarray):
         return images.shape[1:] in {(SIDE, SIDE), (SIDE, SIDE, 1)}
-    return isinstance(images, Sequence) and not isinstance(images, str | bytes)
+    return isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray | memoryview)
 
 
-def read_predictions(response: httpx.Response) -> list[Prediction]:
-    """Raises `Rejected` and `BadAnswer`."""
+def read_predictions(response: httpx.Response, names: Sequence[str | None]) -> list[Prediction]:
+    """Return one prediction for each name. Raises `Rejected` and `BadAnswer`."""
     body = read_json(response, accept={422})
+    if "error" in body:
+        raise refusal(response, body)
     try:
-        if "error" in body:
-            raise refusal(response.status_code, body)
-        model = Identity(**body["model"])
-        return [read_prediction(item, model) for item in body["predictions"]]
-    except (KeyError, TypeError) as exc:
+        model = read_identity(body["model"])
+        predictions = [
+            read_prediction(item, name, model) for item, name in zip(body["predictions"], names, strict=True)
+        ]
+    except (KeyError, TypeError, ValueError) as exc:
         raise BadAnswer(f"the answer to /predict is not one of this service: {exc!r}") from exc
+    if [prediction.index for prediction in predictions] != list(range(len(names))):
+        raise BadAnswer("the answer to /predict has its images in another order")
+    return predictions
 
 
-def read_prediction(item: dict[str, Any], model: Identity) -> Prediction:
+def read_prediction(item: dict[str, Any], name: str | None, model: Identity) -> Prediction:
+    """Read one entry; fields that this client doesn't know are those of a newer service."""
     if "error" in item:
-        return Prediction(item["index"], item["name"], None, None, None, ItemError(**item["error"]), model)
+        error = ItemError(item["error"]["code"], item["error"]["message"])
+        return Prediction(item["index"], name, None, None, None, error, model)
     probabilities = tuple(item["probabilities"])
-    return Prediction(item["index"], item["name"], item["digit"], item["confidence"], probabilities, None, model)
+    return Prediction(item["index"], name, item["digit"], item["confidence"], probabilities, None, model)
+
+
+def read_identity(model: dict[str, Any]) -> Identity:
+    return Identity(model["version"], model["sha256"])
 
 
 def read_health(response: httpx.Response) -> Health:
     """Raises `Rejected` and `BadAnswer`."""
     body = read_json(response, accept={503})
     try:
-        model = Identity(**body["model"]) if body["model"] else None
+        model = read_identity(body["model"]) if body["model"] else None
         return Health(body["status"] == "ok", model, body["reason"], body["uptime"])
     except (KeyError, TypeError) as exc:
         raise BadAnswer(f"the answer to /health is not one of this service: {exc!r}") from exc
@@ -136,12 +159,15 @@ def read_json(response: httpx.Response, accept: Collection[int] = ()) -> dict[st
     if not isinstance(body, dict):
         raise BadAnswer(f"the answer ({response.status_code}) is not a JSON object")
     if not response.is_success and response.status_code not in accept:
-        raise refusal(response.status_code, body)
+        raise refusal(response, body)
     return body
 
 
-def refusal(status: int, body: dict[str, Any]) -> Rejected:
+def refusal(response: httpx.Response, body: dict[str, Any]) -> Rejected:
     detail = body.get("error")
     detail = detail if isinstance(detail, dict) else {}
-    kind = Unavailable if status in UNAVAILABLE else Rejected
-    return kind(status, str(detail.get("code", "unknown")), str(detail.get("message", "no reason was given")))
+    code, message = str(detail.get("code", "unknown")), str(detail.get("message", "no reason was given"))
+    if response.status_code in UNAVAILABLE:
+        seconds = response.headers.get("retry-after", "")
+        return Unavailable(response.status_code, code, message, float(seconds) if seconds.isdigit() else None)
+    return Rejected(response.status_code, code, message)

@@ -1,0 +1,142 @@
+"""Decode the bytes of a picture, and let no file cost more than an honest one of its size.
+
+    bytes -> identify -> image, its header read -> decode -> image, upright and loaded
+
+Formats promise little: a small header may be followed by tiles, scans or frames that take hours
+and gigabytes. Each of these is counted before anything is decoded. What is in the picture is no
+matter of this module.
+"""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image, ImageOps
+
+from digits.errors import BadImage
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # a phone's MPO opens as JPEG
+MAX_PIXELS = 50_000_000  # width times height; a 48-megapixel phone photo has 48.8 million
+MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
+MAX_SCANS = 100  # of a JPEG; each may walk through all of its pixels, and an ordinary one has about ten
+SMALL_TILES = 1 << 20  # pixels that the tiles of a TIFF may have, however small the picture is
+DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
+
+TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 259, 322, 323  # tags; TIFF 6.0, sections 3 and 15
+TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
+START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
+
+
+def identify(data: bytes) -> Image.Image:
+    """Return a picture that knows its format and size, with nothing decoded yet.
+
+    Takes PNG, JPEG, WebP, BMP, GIF and TIFF. Raises `BadImage`.
+    """
+    if not data:
+        raise BadImage("empty", "the image is empty (0 bytes)")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
+        raise BadImage("too_large", f"the image has more than {MAX_PIXELS:,} pixels") from exc
+    except Exception as exc:  # Pillow's parsers raise whatever a hostile header leads them to
+        raise BadImage("not_an_image", "this is not a PNG, JPEG, WebP, BMP, GIF or TIFF image") from exc
+    check_size(image)
+    try:
+        check_tiles(image)
+        check_scans(image, data)
+        check_frames(image, data)
+    except BadImage:
+        raise
+    except Exception as exc:  # as above: a directory that points nowhere, say
+        raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
+    return image
+
+
+def decode(image: Image.Image) -> Image.Image:
+    """Decode the first frame of what was identified, and turn it upright. Raises `BadImage`."""
+    try:
+        image.draft(None, (DRAFT, DRAFT))
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception as exc:  # as above; a truncated file ends here
+        raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
+    return image
+
+
+def check_size(image: Image.Image) -> None:
+    if image.width < 1 or image.height < 1:
+        raise BadImage("broken", "the image has no pixels")
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        raise BadImage("too_large", f"the image is {size}; more than {MAX_PIXELS:,} pixels are not read")
+
+
+def check_tiles(image: Image.Image) -> None:
+    """Refuse tiles that hold far more than the picture; whole tiles are unpacked, whatever it shows of them."""
+    tags = getattr(image, "tag_v2", {})
+    width, height = int(tags.get(TIFF_TILE_WIDTH, 0)), int(tags.get(TIFF_TILE_HEIGHT, 0))
+    if width < 1 or height < 1:
+        return
+    tiled = -(-image.width // width) * width * (-(-image.height // height) * height)
+    if tiled > max(2 * image.width * image.height, SMALL_TILES):
+        raise BadImage("too_large", f"the image is made of tiles of {width} x {height}, far larger than itself")
+
+
+def check_scans(image: Image.Image, data: bytes) -> None:
+    """Refuse a progressive JPEG, alone or in a TIFF, that goes over its pixels again and again."""
+    tags = getattr(image, "tag_v2", {})
+    is_jpeg = image.format in ("JPEG", "MPO") or tags.get(TIFF_COMPRESSION) in TIFF_JPEG
+    if is_jpeg and data.count(START_OF_SCAN) > MAX_SCANS:
+        raise BadImage("too_large", f"the JPEG has more than {MAX_SCANS} scans")
+
+
+def check_frames(image: Image.Image, data: bytes) -> None:
+    """Refuse an animation of more than `MAX_FRAMES`; of any other, the first frame counts.
+
+    No further frame is decoded to find out. An MPO is no animation: its other pictures are depth
+    or gain maps.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return
+    match image.format:
+        case "GIF":
+            frames = count_gif_frames(data)
+        case "TIFF":
+            frames = count_tiff_pages(image)
+        case _:  # PNG and WebP say so in their header
+            frames = getattr(image, "n_frames", 1)
+    if frames > MAX_FRAMES:
+        raise BadImage("animated", f"the image has more than {MAX_FRAMES} frames; send one picture")
+
+
+def count_gif_frames(data: bytes) -> int:
+    """Count image blocks up to one more than allowed, by their lengths alone (GIF89a, appendix B)."""
+
+    def colours(flags: int) -> int:
+        return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+    at, frames = 13 + colours(data[10]), 0
+    while at < len(data) and frames <= MAX_FRAMES:
+        match data[at]:
+            case 0x2C:  # an image: its descriptor, perhaps colours of its own, a code size
+                frames += 1
+                at += 11 + colours(data[at + 9])
+            case 0x21:  # an extension and its label
+                at += 2
+            case _:
+                break
+        while at < len(data) and data[at]:  # blocks of up to 255 bytes; an empty one ends them
+            at += 1 + data[at]
+        at += 1
+    return frames
+
+
+def count_tiff_pages(image: Image.Image) -> int:
+    """Return how many pages there are, or one more than allowed; seeking reads directories, not pixels."""
+    try:
+        image.seek(MAX_FRAMES)
+    except EOFError:
+        return image.tell() + 1
+    finally:
+        image.seek(0)
+    return MAX_FRAMES + 1
