@@ -70,6 +70,7 @@ class Models:
         self.refusal: str | None = None
         self._engine: Engine | None = None
         self._seen: Any = None  # the fingerprint of what was tried last
+        self._one_at_a_time = asyncio.Lock()
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
         self._patience = LOOK_AGAIN
 
@@ -83,9 +84,10 @@ class Models:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Load the model that is there, then follow the folder until the end."""
-        await self.refresh()
         stop = asyncio.Event()
         follower = asyncio.create_task(self._follow(stop))
+        await asyncio.sleep(0)  # it begins to watch, so that no change from now on is missed
+        await self.refresh()
         try:
             yield
         finally:
@@ -94,6 +96,10 @@ class Models:
 
     async def refresh(self) -> None:
         """Take up what the folder says now, unless it is served already or was just refused."""
+        async with self._one_at_a_time:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         seen = await asyncio.to_thread(fingerprint, self.folder)
         if seen == self._seen and time.monotonic() < self._try_again:
             return
