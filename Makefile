@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export DIGITS_MODELS ?= models
+export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 SOURCES := digits service trainer clients tests .ci
 
 .DEFAULT_GOAL := help
@@ -50,6 +51,7 @@ lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with h
 $(VENV)/run: EXTRAS := client service trainer build
 $(VENV)/dev: EXTRAS := dev
 $(VENV)/run $(VENV)/dev: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digits needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python .ci/requirements.py installer > $(VENV)/requirements.txt
 	$(PIP) --requirement $(VENV)/requirements.txt

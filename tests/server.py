@@ -47,8 +47,13 @@ def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Ser
         yield server
     finally:
         process.terminate()
-        process.wait(DEADLINE)
-        reader.join()
+        try:
+            process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()  # a shutdown that hangs must not hang the tests too
+            raise
+        finally:
+            reader.join()
 
 
 def follow(server: Server, ready: queue.Queue[str], workers: int) -> None:

@@ -146,6 +146,7 @@ def empty(folder: Path, keep: int = 0) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no such file": (lambda folder: folder / "no.npz", "no.npz: there is no such file"),
+    "a name that no file can have": (lambda folder: folder / ("x" * 300), "cannot be read"),
     "not an npz": (raw("own.npz", b"hello"), "own.npz: is not an .npz"),
     "an empty file": (raw("own.npz", b""), "own.npz: is not an .npz"),
     "an npz of objects": (changed(x_train=np.array([{}])), "own.npz: is not an .npz of plain arrays"),

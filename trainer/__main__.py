@@ -23,14 +23,10 @@ def main() -> int:
         return PUBLISHED
     try:
         data = dataset.load(config.data, validation=config.validation, seed=config.seed, share=config.share)
-        with bundle.draft(config.output):
-            pass  # better to learn now than after the training that nothing can be written there
+        check_output(config)  # better to learn it now than after the training
         return run(config, data)
     except BadData as exc:
         say(f"error: {exc}")
-        return BAD_INPUT
-    except OSError as exc:
-        say(f"error: {config.output}: cannot be written to ({exc.strerror or exc})")
         return BAD_INPUT
     except KeyboardInterrupt:
         say("interrupted; nothing was published")
@@ -66,11 +62,20 @@ def run(config: Config, data: Dataset) -> int:
             config.output, model, data.test, probabilities, facts,
             files | {"history.csv": fit.as_csv(history).encode()}, target_accuracy=config.target_accuracy,
         )  # fmt: skip
-    except (publish.NotServed, Refused) as exc:
+    except (publish.NotServed, Refused, OSError) as exc:
         say(f"not served: {exc}")
         return NOT_SERVED
     say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
     return PUBLISHED
+
+
+def check_output(config: Config) -> None:
+    """Raises `BadData` if nothing can be written where the bundle shall go."""
+    try:
+        with bundle.draft(config.output):
+            pass
+    except OSError as exc:
+        raise BadData(f"{config.output}: cannot be written to ({exc.strerror or exc})") from exc
 
 
 def already_served(config: Config) -> str | None:

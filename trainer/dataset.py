@@ -86,10 +86,13 @@ def load_parts(path: Path | None) -> tuple[Part, Part]:
     if path is None:
         check_mnist()
         return load_npz(MNIST)
-    if path.is_dir():
-        return load_idx(path) if any(find_idx(path, name) for name in IDX_NAMES.values()) else load_folder(path)
-    if path.exists():
-        return load_npz(path)
+    try:
+        if path.is_dir():
+            return load_idx(path) if any(find_idx(path, name) for name in IDX_NAMES.values()) else load_folder(path)
+        if path.exists():
+            return load_npz(path)
+    except OSError as exc:  # no permission, a name too long, a disk that fails
+        raise BadData(f"{path}: cannot be read ({exc.strerror or exc})") from exc
     raise BadData(f"{path}: there is no such file or folder")
 
 
