@@ -80,7 +80,9 @@ def read_current(models: Path) -> Bundle:
         return read(models / current_version(models))
     if bare:
         return read_bare(models)
-    raise BadBundle("missing", f"there is no model in {models} yet; train one with python -m trainer")
+    others = sorted(path.name for path in models.glob("*.h5"))
+    only = f"only {', '.join(others)[:200]}" if others else "nothing that could be served"
+    raise BadBundle("missing", f"there is no model in {models} yet, {only}; train one, or put a {H5_NAME} there")
 
 
 def current_version(models: Path) -> str:
@@ -138,7 +140,9 @@ def contents(models: Path) -> tuple[bool, bool]:
 def ignored(models: Path) -> str | None:
     """Say so when a `.h5` lies where nobody will read it. Raises `BadBundle`."""
     if all(contents(models)):
-        return f"{models / H5_NAME} is not served, since {models / CURRENT} names a bundle; remove that to serve it"
+        return (
+            f"{models / H5_NAME} is not served, since {CURRENT} names a bundle; delete {models / CURRENT} to serve it"
+        )
     return None
 
 

@@ -138,13 +138,15 @@ class Models:
         return load(found, threads=self.threads), ignored
 
     async def _follow(self, stop: asyncio.Event) -> None:
+        complaint = ""  # said once, not every few seconds
         while not stop.is_set():
             try:
                 await self._watch(stop)
             except FileNotFoundError:
                 pass  # the folder was removed; it may come back
-            except Exception:  # no more inotify watches, say: looking from time to time has to do
-                logger.exception("cannot watch %s; looking every %g s instead", self.folder, LOOK_AGAIN)
+            except Exception as exc:  # no more inotify watches, say: looking from time to time has to do
+                if complaint != (complaint := repr(exc)):
+                    logger.exception("cannot watch %s; looking every %g s instead", self.folder, LOOK_AGAIN)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
                 return

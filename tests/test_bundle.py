@@ -137,7 +137,7 @@ def test_what_is_published_goes_before_what_is_bare(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_model_says_what_to_do(tmp_path: Path) -> None:
     for models in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(BadBundle, match="python -m trainer") as refusal:
+        with pytest.raises(BadBundle, match="train one, or put a") as refusal:
             bundle.read_current(models)
         assert refusal.value.code == "missing"
 

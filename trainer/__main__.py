@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from digits import bundle
+from digits import bundle, network
 from digits.errors import Refused
 from trainer import dataset
 from trainer.config import Config
@@ -79,9 +79,13 @@ def check_output(config: Config) -> None:
 
 
 def already_served(config: Config) -> str | None:
+    """Return the version of the model that a service would take up, if it would."""
     try:
-        return bundle.read_current(config.output).version
-    except Refused:
+        found = bundle.read_current(config.output)
+        bundle.check_golden(found, network.load(found.h5))
+        return found.version
+    except Refused as exc:
+        say(f"nothing is served yet: {exc}")
         return None
 
 

@@ -27,6 +27,7 @@ from digits.image import SIDE, Pixels
 
 MNIST = Path(__file__).parent / "data" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
+FORMS = "data is an .npz, a folder of IDX files, or a folder of images by class"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 IDX_NAMES = {
     "x_train": "train-images-idx3-ubyte",
@@ -129,7 +130,7 @@ def load_npz(path: Path) -> tuple[Part, Part]:
     except BadData:
         raise
     except Exception as exc:  # a damaged zip or array raises anything from BadZipFile to MemoryError
-        raise BadData(f"{path}: is not an .npz of plain arrays, or is damaged ({exc})") from exc
+        raise BadData(f"{path}: is not an .npz of plain arrays, or is damaged; " + FORMS) from exc
     return (
         checked(f"{path}: x_train", f"{path}: y_train", arrays["x_train"], arrays["y_train"]),
         checked(f"{path}: x_test", f"{path}: y_test", arrays["x_test"], arrays["y_test"]),
@@ -202,7 +203,7 @@ def iterate_classes(folder: Path) -> Iterator[tuple[Pixels, int]]:
     for digit in range(CLASSES):
         classes = folder / str(digit)
         if not classes.is_dir():
-            raise BadData(f"{classes}: there is no such folder; images lie in folders named 0 to 9")
+            raise BadData(f"{classes}: there is no such folder; " + FORMS)
         files = sorted(file for file in classes.iterdir() if not file.name.startswith("."))
         if not files:
             raise BadData(f"{classes}: the folder is empty")

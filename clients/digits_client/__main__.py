@@ -21,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with Client(options.url) as client:
             predictions = client.predict(options.images)
-    except (DigitsError, OSError) as exc:
+    except OSError as exc:
+        print(f"digits: {exc.filename}: {exc.strerror}", file=sys.stderr)
+        return 2
+    except DigitsError as exc:
         print(f"digits: {exc}", file=sys.stderr)
         return 2
     named = [(path, prediction) for path, prediction in zip(options.images, predictions, strict=True)]
@@ -35,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser(
         "predict", help="read the digit in each image",
-        description="Read the digit in each image. Exit codes: 0 all were read, 1 some were not, 2 no answer.",
+        description="Read the digit in each image. Exit codes: 0 all were read, 1 some were not, "
+        "2 nothing was asked or answered.",
     )  # fmt: skip
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, WebP, BMP, GIF or TIFF file")
     predict.add_argument("--json", action="store_true", help="print JSON instead of a table")
