@@ -108,12 +108,13 @@ async def read_items(request: Request, in_thread: InThread, *, max_images: int) 
     return items
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, seconds: float = BODY_SECONDS) -> bytes:
+    """Return the whole body, if it arrives in time. Raises `Problem`."""
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             return await request.body()
     except TimeoutError as exc:
-        raise Problem(408, "timeout", f"the body did not arrive within {BODY_SECONDS:g} s") from exc
+        raise Problem(408, "timeout", f"the body did not arrive within {seconds:g} s") from exc
 
 
 def find_reader(content_type: str, max_images: int) -> Callable[[bytes], list[Item]]:
