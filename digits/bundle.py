@@ -48,6 +48,7 @@ PLOTS = "plots"
 MAX_BYTES = 64 << 20  # of a file that is read into memory
 MAX_CURRENT = 200  # of the one that names a version
 GOLDEN_TOLERANCE = 1e-4  # on each probability; processors round differently, wrong weights differ by far more
+NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Manifest = dict[str, Any]
@@ -90,7 +91,7 @@ def current_version(models: Path) -> str:
     version = read_bytes(models / CURRENT, MAX_CURRENT).decode(errors="replace").strip()
     if not VERSION.fullmatch(version):
         raise BadBundle("malformed", f"{models / CURRENT} does not name a version, but {version[:100]!r}")
-    if not (models / version).is_dir():
+    if not os.path.isdir(models / version):  # noqa: PTH112  # says no where Path.is_dir raises
         raise BadBundle("missing", f"{models / CURRENT} names {version}, but there is no such bundle")
     return version
 
@@ -148,16 +149,21 @@ def ignored(models: Path) -> str | None:
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would have us wait for its writer
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with open(path, "rb", opener=without_waiting) as file:  # Path.open has none
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise BadBundle("malformed", f"{path} is not a file")
             data = file.read(most + 1)
     except OSError as exc:
-        raise BadBundle("missing", f"cannot read {path}: {exc.strerror}") from exc
+        code = "missing" if isinstance(exc, NO_FILE) else "unreadable"
+        raise BadBundle(code, f"cannot read {path}: {exc.strerror}") from exc
     if len(data) > most:
         raise BadBundle("malformed", f"{path} has more than {most:,} bytes")
     return data
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file; a FIFO would otherwise have us wait for its writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def versions(models: Path) -> list[str]:

@@ -34,4 +34,4 @@ class BadModel(Refused):
 
 
 class BadBundle(Refused):
-    """`code` is one of `missing`, `malformed`, `mismatch`."""
+    """`code` is one of `missing`, `malformed`, `mismatch`, `unreadable` (for now, perhaps)."""

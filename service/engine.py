@@ -103,6 +103,8 @@ class Models:
         seen = await asyncio.to_thread(fingerprint, self.folder)
         if seen == self._seen and time.monotonic() < self._try_again:
             return
+        if seen != self._seen:
+            self._patience = LOOK_AGAIN
         self._seen = seen
         try:
             loaded = await asyncio.to_thread(self._load)
@@ -150,7 +152,8 @@ class Models:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
                 return
-            await self.refresh()
+            with contextlib.suppress(OSError):  # seen again, and logged, where the folder is watched
+                await self.refresh()
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Refresh at every change in the folder, until another folder stands in its place."""

@@ -92,6 +92,9 @@ def decode_large(picture: Image) -> Pixels | BadImage:
         return image.normalise(decode(picture))
     except BadImage as exc:
         return exc
+    except Exception:  # as above
+        logger.exception("a large image could not be decoded")
+        return BadImage("broken", "the image could not be decoded")
 
 
 async def read_items(request: Request, in_thread: InThread, *, max_images: int) -> list[Item]:

@@ -69,6 +69,8 @@ class Predictor:
         outcomes = await self._decode(request, items)
         good = [outcome for outcome in outcomes if not isinstance(outcome, BadImage)]
         rows = await self._batcher.submit(engine.predict, np.stack(good)) if good else np.empty((0, 10), np.float32)
+        if not np.isfinite(rows).all():
+            raise RuntimeError("the network answered with what is no number")
         body = await self._parse(render, engine, items, outcomes, rows)
         return Response(body, 200 if good else 422, media_type="application/json")
 

@@ -73,6 +73,13 @@ def test_paths_go_out_as_files_under_their_names(tmp_path: Path) -> None:
         assert files_in(sent_by(lambda client: client.predict(given))) == [("seven.png", path.read_bytes())]
 
 
+def test_a_name_that_is_not_utf8_does_not_keep_an_image_back(tmp_path: Path) -> None:
+    path = tmp_path / "seven\udcff.png"
+    path.write_bytes(png(IMAGES[0]))
+    ((sent, content),) = files_in(sent_by(lambda client: client.predict(path)))
+    assert (sent, content) == ("seven?.png", path.read_bytes())
+
+
 def test_bytes_and_pillow_images_go_out_as_they_are() -> None:
     picture = Image.new("RGB", (40, 30), "red")
     (_, first), (_, second) = files_in(sent_by(lambda client: client.predict([b"abc", picture])))

@@ -51,6 +51,9 @@ def test_a_body_that_is_too_long_is_answered_413_over_a_real_connection(server: 
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=\xff\r\n"
         b"Content-Length: 1\r\n\r\nx",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: "
+        + b"5".zfill(5000)
+        + b"\r\n\r\nxxxxx",
         b"GET /model/plots/%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
@@ -66,10 +69,17 @@ def test_a_broken_request_harms_nobody(server: Server, request_: bytes) -> None:
     assert not [line for line in server.log if "Traceback" in line]
 
 
-def test_headers_without_end_are_cut_off(server: Server) -> None:
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: ",
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+)
+def test_headers_and_trailers_without_end_are_cut_off(server: Server, beginning: bytes) -> None:
     url = httpx.URL(server.url)
     with socket.create_connection((url.host, url.port or 0), timeout=10) as connection:
-        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: ")
+        connection.sendall(beginning)
         assert bytes_taken(connection, most=100 << 20) < 20 << 20
     assert httpx.get(f"{server.url}/health/live").status_code == 200
 

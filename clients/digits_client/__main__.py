@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -22,11 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Client(options.url) as client:
             predictions = client.predict(options.images)
     except OSError as exc:
-        print(f"digits: {exc.filename}: {exc.strerror}", file=sys.stderr)
+        print(f"digits: {exc.filename}: {exc.strerror}" if exc.filename else f"digits: {exc}", file=sys.stderr)
         return 2
     except DigitsError as exc:
         print(f"digits: {exc}", file=sys.stderr)
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
     named = [(path, prediction) for path, prediction in zip(options.images, predictions, strict=True)]
     print(as_json(named) if options.json else as_table(named))
     return 0 if all(prediction.error is None for prediction in predictions) else 1

@@ -89,8 +89,13 @@ def predict_request(images: Sequence[ImageLike] | NDArray[Any]) -> Request:
     if pixels is not None:
         headers = {"content-type": "application/x-npy"}
         return Request("POST", "predict", {"content": npy(pixels), "headers": headers})
-    files = [("images", (name(image) or f"image-{index}", encode(image))) for index, image in enumerate(images)]
+    files = [("images", (sent_name(image, index), encode(image))) for index, image in enumerate(images)]
     return Request("POST", "predict", {"files": files})
+
+
+def sent_name(image: object, index: int) -> str:
+    """Return what a file is called on its way; a name that isn't UTF-8 on disk is so here."""
+    return (name(image) or f"image-{index}").encode("utf-8", "replace").decode()
 
 
 def stacked(images: Sequence[ImageLike] | NDArray[Any]) -> NDArray[np.uint8] | None:
