@@ -7,13 +7,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 export DIGITS_MODELS ?= models
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
-SOURCES := digits service trainer clients tests .ci
+export BENCH_DIR ?= .bench
+SOURCES := digits service trainer clients benchmarks tests .ci
+PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
-.PHONY: help up install train serve test check fix bench lock
+.PHONY: help up install train serve test check fix bench bench-peers lock
 
 help:  ## say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
 
 up: $(VENV)/run  ## install, train if there is no model yet, and serve
 	$(BIN)/python -m trainer --if-missing --output "$(DIGITS_MODELS)"
@@ -39,8 +41,11 @@ fix: $(VENV)/dev  ## format, and mend what the linter can
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/dev  ## measure the service on this machine
-	$(BIN)/python -m tests.bench $(ARGS)
+bench: $(VENV)/dev $(BENCH_DIR)/digits/.made  ## measure the service beside bare ASGI and ONNX Runtime; needs wrk
+	$(BIN)/python -m benchmarks run $(ARGS)
+
+bench-peers: $(VENV)/dev $(PEERS:%=$(BENCH_DIR)/%/.made)  ## measure it beside other model servers; needs wrk
+	$(BIN)/python -m benchmarks run --peers all $(ARGS)
 
 lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
@@ -61,3 +66,19 @@ $(VENV)/run $(VENV)/dev: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/run: | $(if $(wildcard $(VENV)/dev),$(VENV)/dev)
+
+# Whatever is measured has an environment of its own, which holds what it needs and nothing else.
+$(BENCH_DIR)/digits/.made: pyproject.toml constraints.txt | $(VENV)/dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/python .ci/requirements.py service > $(@D)/requirements.txt
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(@D) --constraint constraints.txt \
+	    --requirement $(@D)/requirements.txt
+	touch $@
+
+# Triton links against the system's libpython3.11.
+$(BENCH_DIR)/pytriton/.made: BENCH_PYTHON := /usr/bin/python3.11
+$(BENCH_DIR)/%/.made: BENCH_PYTHON := $(BIN)/python
+$(BENCH_DIR)/%/.made: benchmarks/environments/%.txt | $(VENV)/dev
+	$(BIN)/uv venv --quiet --clear --python $(BENCH_PYTHON) $(@D)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(@D) --requirement $<
+	touch $@

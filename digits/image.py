@@ -9,11 +9,13 @@ shift by whole pixels. This module knows nothing of networks, bundles or HTTP.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.decode import decode, identify
+from digits.decode import decode, decode_plain, identify, is_plain
 from digits.errors import BadImage
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
@@ -22,6 +24,7 @@ Grey = NDArray[np.float32]  # (h, w) in 0...255
 SIDE = 28  # pixels on each side of an MNIST image
 BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
+SUM_AND_MOMENT = np.stack([np.ones(SIDE), np.arange(SIDE)]).astype(np.float32)  # (2, 28), to be multiplied with
 
 FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
 LARGE = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
@@ -29,7 +32,8 @@ LARGE = 2048  # pixels on the longest side that is looked at; a larger picture i
 
 def read(data: bytes) -> Pixels:
     """Return the (28, 28) pixels of an encoded picture. Raises `BadImage`."""
-    return normalise(decode(identify(data)))
+    pixels = decode_plain(data) if is_plain(data) else None
+    return normalise(decode(identify(data))) if pixels is None else fit(pixels.astype(np.float32))
 
 
 def normalise(image: Image.Image) -> Pixels:
@@ -37,7 +41,11 @@ def normalise(image: Image.Image) -> Pixels:
 
     A picture that has the geometry of MNIST already is returned as it is, bit for bit.
     """
-    array = grey(image)
+    return fit(grey(image))
+
+
+def fit(array: Grey) -> Pixels:
+    """Return the (28, 28) pixels of brightnesses, or these themselves."""
     if looks_like_mnist(array):
         return array.astype(np.uint8)
     return centre(shrink(crop(ink(array))))
@@ -100,10 +108,14 @@ def on_paper(grey_alpha: NDArray[np.float32]) -> Grey:
 
 def looks_like_mnist(array: Grey) -> bool:
     """Tell whether a picture has MNIST's size, polarity, box and centre; all 70,000 have."""
-    if array.shape != (SIDE, SIDE) or array.max() < 254 or np.median(border(array)) > 0:
-        return False
-    top, bottom, left, right = bounds(array > 0)
-    y, x = centre_of_mass(array)
+    if array.shape != (SIDE, SIDE) or array.max() < 254 or np.count_nonzero(border(array)) >= 2 * SIDE:
+        return False  # the median of the 112 pixels of the border is above 0 as soon as half of them are
+    columns = SUM_AND_MOMENT @ array  # (2, 28); all exact, for sums of whole numbers stay below 2²⁴
+    rows = array @ SUM_AND_MOMENT[0]
+    top, bottom = span(rows)
+    left, right = span(columns[0])
+    total = rows.sum()
+    y, x = columns[1].sum() / total, columns[0] @ SUM_AND_MOMENT[1] / total
     box_fits = BOX - 1 <= max(bottom - top, right - left) <= BOX
     return box_fits and max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
 
@@ -162,8 +174,13 @@ def border(array: Grey) -> Grey:
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Return top, bottom, left, right of what is true, ends excluded."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return *span(np.asarray(mask.any(1))), *span(np.asarray(mask.any(0)))
+
+
+def span(profile: NDArray[Any]) -> tuple[int, int]:
+    """Return the first index of what is not zero, and the one after the last."""
+    indices = profile.nonzero()[0]
+    return int(indices[0]), int(indices[-1]) + 1
 
 
 def centre_of_mass(array: Grey) -> tuple[float, float]:

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +20,23 @@ from digits.image import SIDE, Pixels
 
 CONVERSION_SECONDS = 60  # at most; the classic network takes about one
 CONVERSION = (sys.executable, "-m", "digits.convert")
-CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000": two cores; "max 100000": all
 
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
 
 
 class Network:
-    """A network that is ready to run; safe to call from several threads at once.
+    """A network that is ready to run, on the thread that calls it; several may at once.
 
     `parameters` counts its weights, `layers` names the kinds of its Keras layers in order, and
     `keras_version` is that of the Keras that saved it.
     """
 
-    def __init__(self, model: bytes, *, threads: int) -> None:
+    def __init__(self, model: bytes) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, on import; else it reports to its makers
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the CPU alone
+        options.intra_op_num_threads = 1  # callers share the cores out by images, which wastes less of them
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as exc:  # ONNX Runtime has a dozen classes of them, and no common one
@@ -56,9 +53,9 @@ class Network:
         return np.asarray(self._session.run(["probabilities"], {"pixels": batch})[0])
 
 
-def load(data: bytes, *, threads: int | None = None) -> Network:
-    """Make a network of the bytes of a `.h5`; `threads` defaults to the cores at hand. Raises `BadModel`."""
-    return Network(convert(data), threads=threads or cores())
+def load(data: bytes) -> Network:
+    """Make a network of the bytes of a `.h5`. Raises `BadModel`."""
+    return Network(convert(data))
 
 
 def convert(data: bytes, *, command: Sequence[str] = CONVERSION, seconds: float = CONVERSION_SECONDS) -> bytes:
@@ -81,14 +78,3 @@ def refusal(report: bytes) -> BadModel:
         return BadModel(**json.loads(report.strip().rpartition(b"\n")[2]))
     except (ValueError, TypeError):
         return BadModel("unreadable", "reading the model failed, and the converter said nothing of why")
-
-
-def cores(quota_file: Path = CGROUP_CPU) -> int:
-    """Return how many cores this process may use: its affinity, and the quota of its container."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = quota_file.read_text().split()
-        allowed = available if quota == "max" else int(quota) // int(period)
-    except (OSError, ValueError, ZeroDivisionError):  # no such file, or one of another make
-        return available
-    return max(1, min(available, allowed))

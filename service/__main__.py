@@ -1,4 +1,8 @@
-"""python -m service: settings -> models -> app -> uvicorn."""
+"""python -m service: settings -> models -> app -> uvicorn.
+
+What only a worker needs is imported there: the process that supervises workers starts sooner, and
+stays small.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,41 @@ import signal
 import sys
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from service.app import create_app
-from service.engine import Models
-from service.protocol import BoundedProtocol
 from service.settings import Settings
 
+FIRST_SECONDS = 10  # for the first worker, before the others are started all the same
 SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
 
 
-def app() -> FastAPI:
+def app() -> ASGIApp:
     """Make the application from the environment; each worker process calls this."""
+    from service.engine import Models
+
     settings = Settings.from_env()
-    return create_app(settings, Models(settings.models, threads=settings.threads_at_hand))
+    models = Models(settings.models)
+    models.preload()
+
+    from service.app import create_app
+    from service.raw import Shortcut
+
+    return Shortcut(create_app(settings, models))
+
+
+class Workers(Multiprocess):
+    """uvicorn's supervisor, but the first worker gets all cores until it serves."""
+
+    def init_processes(self) -> None:
+        first = Process(self.config, self.sockets)
+        first.start()
+        self.processes.append(first)
+        first.wait_until_ready(FIRST_SECONDS, self.should_exit)
+        for _ in range(1, self.processes_num):
+            self.processes.append(Process(self.config, self.sockets))
+            self.processes[-1].start()
 
 
 def main() -> int:
@@ -29,13 +54,19 @@ def main() -> int:
     except (ValueError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
-    uvicorn.run(
-        "service.__main__:app", factory=True, host=settings.host, port=settings.port, workers=settings.workers,
-        log_level=settings.log_level, root_path=settings.root_path, server_header=False, http=BoundedProtocol,
+    config = uvicorn.Config(
+        "service.__main__:app", factory=True, host=settings.host, port=settings.port, workers=settings.processes,
+        log_level=settings.log_level, access_log=settings.log_level in ("debug", "info"),
+        root_path=settings.root_path, server_header=False, http="service.protocol:BoundedProtocol",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
-    return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
+    if settings.processes > 1:
+        Workers(config, [config.bind_socket()]).run()
+        return 0
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else STARTUP_FAILURE
 
 
 if __name__ == "__main__":

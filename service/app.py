@@ -18,9 +18,10 @@ from digits.bundle import Manifest
 from service import schemas
 from service.engine import Models, NoModel
 from service.errors import Problem, add_handlers
-from service.middleware import BodyLimit, PagePolicy
+from service.middleware import PagePolicy
 from service.openapi import errors, predict_body
 from service.predict import Predictor
+from service.raw import RawRoute
 from service.settings import Settings
 
 Responses = dict[int | str, dict[str, Any]]
@@ -46,7 +47,6 @@ def create_app(settings: Settings, models: Models) -> FastAPI:
     app: FastAPI = FastAPIOffline(  # Swagger UI and ReDoc from files, not from a CDN
         title="Digits", version=__version__, description=DESCRIPTION, lifespan=lifespan,
     )  # fmt: skip
-    app.add_middleware(BodyLimit, max_body=settings.max_body)
     app.add_middleware(PagePolicy)
     add_handlers(app)
     add_predict(app, predictor)
@@ -64,7 +64,6 @@ def add_predict(app: FastAPI, predictor: Predictor) -> None:
     refused: Responses = {422: {"model": schemas.Predictions | schemas.Error, "description": "No image could be read."}}
     others = errors(
         _400="The body is empty, or not what its Content-Type says.",
-        _408="The body took too long to arrive.",
         _413="The request has too many bytes or images.",
         _415="The Content-Type is none of those above.",
         _429="Too much is being read already; try again after `Retry-After` seconds.",
@@ -72,13 +71,15 @@ def add_predict(app: FastAPI, predictor: Predictor) -> None:
         _503="There is no model yet.",
     )
 
-    @app.post(
-        "/predict", operation_id="predict", tags=["predict"], response_model=schemas.Predictions,
-        responses=refused | others, openapi_extra={"requestBody": predict_body()},
-    )  # fmt: skip
     async def predict(request: Request) -> Response:
         """Read the digit in each image. One that can't be read gets an `error` of its own; 200 if any could."""
         return await predictor.answer(request)
+
+    app.router.add_api_route(
+        "/predict", predict, methods=["POST"], operation_id="predict", tags=["predict"],
+        response_model=schemas.Predictions, responses=refused | others,
+        openapi_extra={"requestBody": predict_body()}, route_class_override=RawRoute,
+    )  # fmt: skip
 
 
 def add_health(app: FastAPI, models: Models) -> None:

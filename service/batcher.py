@@ -1,8 +1,9 @@
 """Gather what waits into batches, and hand each caller its own rows.
 
-While one batch runs, the next one gathers: no timer, and no delay for a lone caller. A caller
-with many rows takes turns with the others. The batcher knows nothing of images, models or HTTP:
-it moves arrays to a function that takes many rows at once, and the results back to those who wait.
+What came in one turn of the event loop, or while all threads were busy, goes together: no timer,
+and no delay for a lone caller. A caller with many rows is split over the threads and takes turns
+with the others. The batcher knows nothing of images, models or HTTP: it moves arrays to a function
+that takes many rows at once, and the results back to those who wait.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,100 +20,150 @@ from numpy.typing import NDArray
 Rows = NDArray[Any]  # (n, …), n ≥ 1
 Run = Callable[[Rows], Rows]  # keeps n
 
-
-class QueueFull(Exception):
-    """Too many rows are waiting already."""
+SHARE = 16  # rows below which a batch is not split between idle threads: the hop costs as much as one image
 
 
 class Caller:
     """Rows on their way in, results on their way out."""
 
-    def __init__(self, run: Run, rows: Rows) -> None:
+    __slots__ = ("future", "inline", "missing", "results", "rows", "run", "taken")
+
+    def __init__(self, run: Run, rows: Rows, inline: int, future: asyncio.Future[Rows]) -> None:
         self.run = run
-        self.left = rows
-        self.results: list[Rows] = []
-        self.future: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
+        self.rows = rows
+        self.inline = inline
+        self.future = future
+        self.taken = 0
+        self.missing = len(rows)
+        self.results: Rows | None = None  # only where they come in parts
 
-    def take(self, count: int) -> Rows:
-        taken, self.left = self.left[:count], self.left[count:]
-        return taken
+    def take(self, room: int) -> Part:
+        start, self.taken = self.taken, min(len(self.rows), self.taken + room)
+        return Part(self, start, self.taken)
 
-    def give(self, results: Rows) -> None:
-        self.results.append(results)
-        if not len(self.left) and not self.future.done():  # a caller may have gone away
-            self.future.set_result(np.concatenate(self.results))
+    def give(self, start: int, results: Rows) -> None:
+        self.missing -= len(results)
+        if len(results) < len(self.rows):
+            if self.results is None:
+                self.results = np.empty((len(self.rows), *results.shape[1:]), results.dtype)
+            self.results[start : start + len(results)] = results
+            results = self.results
+        if not self.missing and not self.future.done():  # a caller may have gone away
+            self.future.set_result(results)
 
-    def fail(self, exc: Exception) -> None:
+    def fail(self, exc: BaseException) -> None:
         if not self.future.done():
             self.future.set_exception(exc)
 
 
-class Batcher:
-    """Runs batches of at most `max_batch` rows in `executor`, one at a time; `max_queue` rows may wait."""
+class Part:
+    """Some rows of a caller, from `start` to `stop`."""
 
-    def __init__(self, *, max_batch: int, max_queue: int, executor: Executor) -> None:
+    __slots__ = ("caller", "start", "stop")
+
+    def __init__(self, caller: Caller, start: int, stop: int) -> None:
+        self.caller = caller
+        self.start = start
+        self.stop = stop
+
+    @property
+    def rows(self) -> Rows:
+        return self.caller.rows[self.start : self.stop]
+
+
+class Batcher:
+    """Runs batches of at most `max_batch` rows in a pool of `threads`, so many at once."""
+
+    def __init__(self, *, max_batch: int, threads: int) -> None:
         self.max_batch = max_batch
-        self.max_queue = max_queue
-        self._executor = executor
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads, "infer")
         self._waiting: deque[Caller] = deque()
-        self._worker: asyncio.Task[None] | None = None
+        self._running = 0
+        self._due = False  # whether the next turn of the loop dispatches
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def depth(self) -> int:
         """How many rows wait."""
-        return sum(len(caller.left) for caller in self._waiting)
+        return sum(len(caller.rows) - caller.taken for caller in self._waiting)
 
-    async def submit(self, run: Run, rows: Rows) -> Rows:
-        """Return what `run` makes of the rows, which it may be given in parts and with those of others.
+    def submit(self, run: Run, rows: Rows, *, inline: int = 0) -> asyncio.Future[Rows]:
+        """Return what `run` will make of the rows, which it may be given in parts and with those of others.
 
-        Raises `QueueFull`, and whatever `run` raises.
+        So many as `inline` are run on the event loop, where no others wait or run: they take less
+        time than it costs to get to a thread and back. Whatever `run` raises is raised from there.
         """
-        if self.depth + len(rows) > self.max_queue:
-            raise QueueFull(f"{self.depth} images are waiting already; at most {self.max_queue} may")
-        caller = Caller(run, rows)
+        loop = asyncio.get_running_loop()
+        caller = Caller(run, rows, inline, loop.create_future())
         self._waiting.append(caller)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
-        return await caller.future
+        if not self._due:
+            self._due = True
+            loop.call_soon(self._dispatch)  # after all that came in this turn
+        return caller.future
 
-    async def _work(self) -> None:
-        """Run batch after batch until nobody waits; the next caller starts it again."""
-        try:
-            while self._waiting:
-                if batch := self._collect():
-                    await self._serve(batch)
-        finally:
-            self._worker = None
+    def _dispatch(self) -> None:
+        """Start batches while there are rows and idle threads; each that ends calls this again."""
+        self._due = False
+        idle = self.threads - self._running
+        share = min(self.max_batch, max(SHARE, -(-self.depth // idle))) if idle else 0
+        while self._waiting and self._running < self.threads:
+            if batch := self._collect(share):
+                self._start(batch)
 
-    def _collect(self) -> list[tuple[Caller, Rows]]:
+    def _collect(self, room: int) -> list[Part]:
         """Fill a batch from the front of the queue, for one function; who has rows left queues again."""
-        batch: list[tuple[Caller, Rows]] = []
+        batch: list[Part] = []
         again: list[Caller] = []
-        room = self.max_batch
         while self._waiting and room:
             caller = self._waiting.popleft()
             if caller.future.done():  # gone away, or failed in an earlier batch
                 continue
-            if batch and caller.run is not batch[0][0].run:  # the model was replaced in between
+            if batch and caller.run is not batch[0].caller.run:  # the model was replaced in between
                 self._waiting.appendleft(caller)
                 break
-            rows = caller.take(room)
-            room -= len(rows)
-            batch.append((caller, rows))
-            if len(caller.left):
+            part = caller.take(room)
+            room -= part.stop - part.start
+            batch.append(part)
+            if caller.taken < len(caller.rows):
                 again.append(caller)
         self._waiting.extend(again)
         return batch
 
-    async def _serve(self, batch: list[tuple[Caller, Rows]]) -> None:
-        together = np.concatenate([rows for _, rows in batch])
-        try:
-            results = await asyncio.get_running_loop().run_in_executor(self._executor, batch[0][0].run, together)
-        except Exception as exc:
-            for caller, _ in batch:
-                caller.fail(exc)
+    def _start(self, batch: list[Part]) -> None:
+        first, rows = batch[0].caller, join(batch)
+        if len(rows) <= first.inline and not self._running and not self._waiting:
+            settle(batch, attempt(first.run, rows))
             return
-        start = 0
-        for caller, rows in batch:
-            caller.give(results[start : start + len(rows)])
-            start += len(rows)
+        self._running += 1
+        future = asyncio.get_running_loop().run_in_executor(self._pool, attempt, first.run, rows)
+        future.add_done_callback(lambda done: self._end(batch, done))
+
+    def _end(self, batch: list[Part], done: asyncio.Future[Rows | Exception]) -> None:
+        self._running -= 1
+        settle(batch, asyncio.CancelledError() if done.cancelled() else done.result())
+        self._dispatch()
+
+
+def join(batch: list[Part]) -> Rows:
+    return batch[0].rows if len(batch) == 1 else np.concatenate([part.rows for part in batch])
+
+
+def attempt(run: Run, rows: Rows) -> Rows | Exception:
+    try:
+        return run(rows)
+    except Exception as exc:  # for those who wait
+        return exc
+
+
+def settle(batch: list[Part], outcome: Rows | BaseException) -> None:
+    """Give each caller of a batch its own results, or what went wrong."""
+    end = 0
+    for part in batch:
+        start, end = end, end + part.stop - part.start
+        if isinstance(outcome, BaseException):
+            part.caller.fail(outcome)
+        else:
+            part.caller.give(part.start, outcome[start:end])

@@ -13,9 +13,11 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from digits.network import Probabilities
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
+LOOP_SECONDS = 1e-3  # for which the event loop may be held; a visit to a thread costs about a tenth of it
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
 
@@ -38,39 +41,60 @@ class NoModel(Exception):
     """Nothing can be predicted yet; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Engine:
     """`predict` maps (n, 28, 28) pixels to (n, 10) probabilities and may be called from any thread."""
 
     predict: Callable[[Pixels], Probabilities]
     manifest: Manifest
     path: Path  # the folder that holds the model, for its plots
+    inline: int = 1  # images that it reads in no more time than the event loop can spare
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, str]:
         return {"version": self.manifest["version"], "sha256": self.manifest["model"]["sha256"]}
 
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The identity, for answers that have no other place for it."""
+        return {"Digits-Model-Version": self.identity["version"], "Digits-Model-Sha256": self.identity["sha256"]}
 
-def load(found: Bundle, *, threads: int) -> Engine:
+
+def load(found: Bundle) -> Engine:
     """Convert, check and warm up what was read. Raises `BadModel` and `BadBundle`."""
-    predict = network.load(found.h5, threads=threads)
+    predict = network.load(found.h5)
     bundle.check_golden(found, predict)
-    predict(np.zeros((1, SIDE, SIDE), np.uint8))  # the first run allocates
+    inline = int(LOOP_SECONDS / duration(predict))
     facts = {"parameters": predict.parameters, "keras_version": predict.keras_version}
     manifest = found.manifest | {"model": facts | found.manifest["model"]}
-    return Engine(predict, manifest, found.path)
+    return Engine(predict, manifest, found.path, inline)
+
+
+def duration(predict: Callable[[Pixels], Probabilities]) -> float:
+    """Return the seconds that one image takes, the first runs aside: these allocate."""
+    image = np.zeros((1, SIDE, SIDE), np.uint8)
+
+    def once() -> float:
+        start = time.perf_counter()
+        predict(image)
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(5))
+
+
+Loaded = tuple[Engine | None, str | None]  # None where it is served already; and what is to be said
 
 
 class Models:
     """The engine that is served now, and what became of the latest attempt to replace it."""
 
-    def __init__(self, folder: Path, *, threads: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.threads = threads
         self.refusal: str | None = None
         self._engine: Engine | None = None
         self._seen: Any = None  # the fingerprint of what was tried last
         self._one_at_a_time = asyncio.Lock()
+        self._ahead: Future[Loaded] | None = None  # what was begun before there was an event loop
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
         self._patience = LOOK_AGAIN
 
@@ -81,12 +105,21 @@ class Models:
             raise NoModel(self.refusal or f"no model has been loaded from {self.folder} yet")
         return self._engine
 
+    def preload(self) -> None:
+        """Begin to load in a thread, so that the caller can import the rest meanwhile."""
+        self._seen = fingerprint(self.folder)
+        pool = ThreadPoolExecutor(1, "preload")
+        self._ahead = pool.submit(self._load)
+        pool.shutdown(wait=False)
+
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Load the model that is there, then follow the folder until the end."""
         stop = asyncio.Event()
         follower = asyncio.create_task(self._follow(stop))
         await asyncio.sleep(0)  # it begins to watch, so that no change from now on is missed
+        if self._ahead:
+            await self._take_up(asyncio.wrap_future(self._ahead))
         await self.refresh()
         try:
             yield
@@ -106,8 +139,11 @@ class Models:
         if seen != self._seen:
             self._patience = LOOK_AGAIN
         self._seen = seen
+        await self._take_up(asyncio.to_thread(self._load))
+
+    async def _take_up(self, loading: Awaitable[Loaded]) -> None:
         try:
-            loaded = await asyncio.to_thread(self._load)
+            loaded = await loading
         except Refused as exc:
             self._refuse(str(exc), for_now=exc.code == "unreadable")
         except Exception as exc:  # no memory, no processes: whatever it is, the old engine goes on
@@ -132,12 +168,12 @@ class Models:
         if ignored:
             logger.warning("%s", ignored)
 
-    def _load(self) -> tuple[Engine | None, str | None]:
+    def _load(self) -> Loaded:
         """Return the engine of the current bundle, or None when it is served already; and what is to be said."""
         found, ignored = bundle.read_current(self.folder), bundle.ignored(self.folder)
         if self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}:
             return None, ignored
-        return load(found, threads=self.threads), ignored
+        return load(found), ignored
 
     async def _follow(self, stop: asyncio.Event) -> None:
         complaint = ""  # said once, not every few seconds

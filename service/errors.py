@@ -11,10 +11,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from service.batcher import QueueFull
 from service.engine import NoModel
 
 RETRY_AFTER = "1"  # seconds; a full queue is worked off in less
+
+
+class QueueFull(Exception):
+    """Too much is being answered already."""
 
 
 class Problem(Exception):
@@ -34,6 +37,12 @@ TABLE: dict[type[Exception], tuple[int, str]] = {
     ClientDisconnect: (400, "disconnected"),  # nobody is there to read it
     Exception: (500, "internal"),
 }
+
+
+EXPECTED: tuple[type[Exception], ...] = (
+    Problem,
+    *(kind for kind in TABLE if kind is not Exception),
+)  # the others are defects
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -1,66 +1,72 @@
 """Find the images in the body of a request.
 
-    body, content type -> items -> pixels, or what is wrong with each
+    body, content type -> pixels, or items: files that are still to be decoded
 
-Each item stands for itself: a bad one is remembered as such and doesn't touch its neighbours. A
+Each image stands for itself: a bad one is remembered as such and doesn't touch its neighbours. A
 body that isn't what its content type says is a `Problem` for the whole request.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import io
 import logging
 import math
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
-from fastapi import Request
+import orjson
 from numpy.lib import format as npy
 from PIL.Image import Image
-from pydantic_core import from_json
 from python_multipart import FormParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from digits import image
-from digits.decode import decode, identify
+from digits.decode import decode, identify, is_plain
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels
 from service.errors import Problem
 
-T = TypeVar("T")
-
 logger = logging.getLogger("uvicorn.error")
 
+ROWS = [SIDE] * SIDE  # lengths
 NPY_MAGIC = b"\x93NUMPY"
+SHORT = 16 << 10  # bytes of a body that is parsed in less time than it takes to get to a thread and back
 LARGE = 1 << 21  # pixels; decoding more than these two million takes tens of milliseconds and megabytes
-BODY_SECONDS = 60.0  # until a body must have arrived
 MAX_NAME = 256  # characters of a file name that are repeated in the answer
 ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
 
 
-class InThread(Protocol):
-    """Runs a function with its arguments off the event loop."""
+@dataclass(slots=True)
+class Images:
+    """The images of a request, as far as they could be read."""
 
-    def __call__(self, function: Callable[..., T], *arguments: Any) -> Awaitable[T]: ...
+    pixels: Pixels  # (n, 28, 28); zeros where an image was refused
+    refused: dict[int, BadImage] = field(default_factory=dict)  # by index
+    names: Sequence[str | None] = ()  # of the files, if there were any
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image of a request: a file's bytes, or pixels, or what is wrong with it."""
+    """One image of a request: a file's bytes, or what is wrong with it."""
 
-    content: bytes | Pixels | BadImage
+    content: bytes | BadImage
     name: str | None = None
+
+    @property
+    def is_quick(self) -> bool:
+        """Tell whether decoding takes no longer than a visit to a thread."""
+        return not isinstance(self.content, bytes) or is_plain(self.content)
 
     def pixels(self) -> Pixels | BadImage | Image:
         """Decode what has to be decoded, but leave a large picture as it is; meant for a thread."""
-        if not isinstance(self.content, bytes):
+        if isinstance(self.content, BadImage):
             return self.content
         try:
             return read_array(self.content) if self.content.startswith(NPY_MAGIC) else read_small(self.content)
@@ -81,6 +87,8 @@ def read_array(data: bytes) -> Pixels:
 
 def read_small(data: bytes) -> Pixels | Image:
     """Return the pixels of a picture, or the picture itself if it is large. Raises `BadImage`."""
+    if is_plain(data):
+        return image.read(data)
     picture = identify(data)
     large = picture.width * picture.height > LARGE
     return picture if large else image.normalise(decode(picture))
@@ -97,30 +105,10 @@ def decode_large(picture: Image) -> Pixels | BadImage:
         return BadImage("broken", "the image could not be decoded")
 
 
-async def read_items(request: Request, in_thread: InThread, *, max_images: int) -> list[Item]:
-    """Return the images of a request, at least one. Raises `Problem`."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
-    reader = find_reader(request.headers.get("content-type", ""), max_images)
-    body = await read_body(request)
-    if not body:
-        raise Problem(400, "empty_body", "the request has no body")
-    items = await in_thread(reader, body)
-    if not items:
-        raise Problem(422, "no_images", "the request holds no image")
-    return items
+Reader = Callable[[bytes], Images | list[Item]]
 
 
-async def read_body(request: Request, seconds: float = BODY_SECONDS) -> bytes:
-    """Return the whole body, if it arrives in time. Raises `Problem`."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await request.body()
-    except TimeoutError as exc:
-        raise Problem(408, "timeout", f"the body did not arrive within {seconds:g} s") from exc
-
-
-def find_reader(content_type: str, max_images: int) -> Callable[[bytes], list[Item]]:
+def find_reader(content_type: bytes, max_images: int) -> Reader:
     """Return the function for a kind of body; each counts the images before it makes anything of them."""
     kind, options = parse_options_header(content_type)
     match kind.decode("latin-1").split("/"):
@@ -129,18 +117,33 @@ def find_reader(content_type: str, max_images: int) -> Callable[[bytes], list[It
         case ["multipart", "form-data"]:
             raise Problem(400, "malformed", "the Content-Type of multipart/form-data must name its boundary")
         case ["application", "json"]:
-            return partial(from_json_body, max_images)
+            return partial(from_json, max_images)
         case ["application", "x-npy"]:
             return partial(from_npy, max_images)
         case ["application", "octet-stream"] | ["image", _]:
             return lambda body: [Item(body)]
-    sent = f"not {content_type[:MAX_NAME]}" if content_type else "but there is no Content-Type"
+    sent = f"not {content_type[:MAX_NAME].decode('latin-1')}" if content_type else "but there is no Content-Type"
     raise Problem(415, "unsupported_media_type", f"send {ACCEPTED}, {sent}")
 
 
 def check_count(count: int, max_images: int) -> None:
     if count > max_images:
         raise Problem(413, "too_many_images", f"a request may hold at most {max_images:,} images")
+
+
+def prefers_npy(accept: bytes) -> bool:
+    """Tell whether an `Accept` names `application/x-npy`, and JSON no sooner (RFC 9110, section 12.5.1)."""
+    if b"application/x-npy" not in accept.lower():
+        return False
+    qualities = dict(map(quality, accept.decode("latin-1").lower().split(",")))
+    return qualities.get("application/x-npy", 0.0) >= max(qualities.get("application/json", 0.0), 0.001)
+
+
+def quality(preference: str) -> tuple[str, float]:
+    """Return the media type and the weight, 1 by default, in a part of an `Accept`."""
+    kind, *parameters = (word.strip() for word in preference.split(";"))
+    weight = next((word[2:] for word in parameters if word.startswith("q=")), "1")
+    return kind, float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
 
 
 # --- multipart/form-data ------------------------------------------------------------------------
@@ -189,11 +192,12 @@ def shorten(name: bytes | None) -> str | None:
 # --- application/json ---------------------------------------------------------------------------
 
 
-def from_json_body(max_images: int, body: bytes) -> list[Item]:
+def from_json(max_images: int, body: bytes) -> Images | list[Item]:
     """Read `{"images": [base64 or data URL, …]}` or `{"pixels": [28 rows of 28 numbers, …]}`."""
-    check_brackets(body, max_images)
+    if len(body) > SHORT:
+        check_brackets(body, max_images)
     try:
-        value = from_json(body, allow_inf_nan=False)
+        value = orjson.loads(body)
     except ValueError as exc:
         raise Problem(400, "malformed", f"the body is not JSON: {exc}") from exc
     if not isinstance(value, dict) or len(value) != 1 or not value.keys() <= {"images", "pixels"}:
@@ -202,7 +206,10 @@ def from_json_body(max_images: int, body: bytes) -> list[Item]:
     if not isinstance(content, list):
         raise Problem(422, "invalid", f"{field!r} must be a list")
     check_count(len(content), max_images)
-    return [Item(from_base64(entry) if field == "images" else from_rows(entry)) for entry in content]
+    if field == "images":
+        return [Item(from_base64(entry)) for entry in content]
+    strange = b"true" in body or b"false" in body
+    return from_pixels(content, check=from_strange_rows if strange else from_rows)
 
 
 def check_brackets(body: bytes, max_images: int) -> None:
@@ -226,23 +233,45 @@ def from_base64(entry: Any) -> bytes | BadImage:
         return BadImage("bad_base64", "this is neither base64 nor a data URL that holds base64")
 
 
-def from_rows(entry: Any) -> Pixels | BadImage:
-    """Check 28 rows of 28 whole numbers from 0 to 255."""
-    if not isinstance(entry, list) or len(entry) != SIDE:
-        return BadImage("bad_pixels", f"pixels must be {SIDE} rows of {SIDE} whole numbers from 0 to 255")
-    for row in entry:
-        if not isinstance(row, list) or len(row) != SIDE or not all(type(value) is int for value in row):
-            return BadImage("bad_pixels", f"each row must have {SIDE} whole numbers from 0 to 255")
+def from_pixels(images: Sequence[Any], *, check: Callable[[Any], bytes]) -> Images:
+    refused: dict[int, BadImage] = {}
+    content: list[bytes] = []
+    for index, rows in enumerate(images):
+        try:
+            content.append(check(rows))
+        except BadImage as exc:
+            refused[index] = exc
+            content.append(bytes(SIDE * SIDE))
+    return Images(np.frombuffer(b"".join(content), np.uint8).reshape(-1, SIDE, SIDE), refused)
+
+
+def from_rows(rows: Any) -> bytes:
+    """Return the 784 pixels in 28 rows of 28 whole numbers from 0 to 255. Raises `BadImage`.
+
+    `bytes` is the quickest judge of whole numbers that there is, but takes booleans for such.
+    """
     try:
-        return np.array(entry, np.uint8)
-    except OverflowError:
-        return BadImage("bad_pixels", "a pixel is not between 0 and 255")
+        if list(map(len, rows)) != ROWS:
+            raise TypeError
+        return b"".join(map(bytes, rows))
+    except TypeError as exc:
+        raise BadImage("bad_pixels", f"pixels must be {SIDE} rows of {SIDE} whole numbers from 0 to 255") from exc
+    except (ValueError, OverflowError) as exc:
+        raise BadImage("bad_pixels", "a pixel is not between 0 and 255") from exc
+
+
+def from_strange_rows(rows: Any) -> bytes:
+    """Do as `from_rows` does, in a body that holds `true` or `false` somewhere."""
+    pixels = from_rows(rows)
+    if any(type(value) is bool for row in rows for value in row):
+        raise BadImage("bad_pixels", "a pixel is a whole number, and not true or false")
+    return pixels
 
 
 # --- application/x-npy --------------------------------------------------------------------------
 
 
-def from_npy(max_images: int, body: bytes) -> list[Item]:
+def from_npy(max_images: int, body: bytes) -> Images:
     """Read an `.npy` file of uint8, one image (28, 28) or several (n, 28, 28)."""
     try:
         array = read_npy(body)
@@ -252,7 +281,7 @@ def from_npy(max_images: int, body: bytes) -> list[Item]:
     if batch.ndim != 3 or batch.shape[1:] != (SIDE, SIDE):
         raise Problem(422, "bad_pixels", f"the array is {array.shape}; send ({SIDE}, {SIDE}) or (n, {SIDE}, {SIDE})")
     check_count(len(batch), max_images)
-    return [Item(pixels) for pixels in batch]
+    return Images(batch)
 
 
 def read_npy(data: bytes) -> Pixels:

@@ -1,8 +1,9 @@
-"""From a request to its answer, off the event loop wherever it takes time.
+"""From a request to its answer.
 
     body -> items -> pixels -> batcher -> engine -> predictions
 
-Decoding comes before batching, so that no image can spoil the batch of its neighbours. Large
+Decoding comes before batching, so that no image can spoil the batch of its neighbours. What takes
+microseconds is done on the event loop, since a thread costs more; the rest is done off it. Large
 pictures are decoded one at a time, in a thread of their own: that bounds the memory they take, and
 small ones never wait behind them.
 """
@@ -10,28 +11,33 @@ small ones never wait behind them.
 from __future__ import annotations
 
 import asyncio
+import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
-from fastapi import Request, Response
+import orjson
 from PIL.Image import Image
-from pydantic_core import to_json
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from digits.errors import BadImage
-from digits.image import Pixels
+from digits.image import SIDE, Pixels
 from digits.network import Probabilities
-from service.batcher import Batcher, QueueFull
+from service.batcher import Batcher
+from service.bodies import Bodies
 from service.engine import Engine, Models
-from service.items import Item, decode_large, read_items
+from service.errors import Problem, QueueFull
+from service.items import SHORT, Images, Item, decode_large, find_reader, prefers_npy
 from service.settings import Settings
 
 T = TypeVar("T")
 Outcome = Pixels | BadImage
 
 CHUNK = 8  # small images decoded in one visit to a thread
+FEW = 64  # images of an answer that is written in less time than it takes to get to a thread and back
 
 
 class Predictor:
@@ -43,49 +49,80 @@ class Predictor:
         self.max_queue = settings.max_queue
         self.threads = settings.threads_at_hand
         self.images = 0  # in all requests that are being answered
-        self._parsers = ThreadPoolExecutor(self.threads, "parse")
-        self._decoders = ThreadPoolExecutor(self.threads, "decode")
+        self._bodies = Bodies(settings.max_body)
+        self._workers = ThreadPoolExecutor(self.threads, "worker")
         self._large = ThreadPoolExecutor(1, "large")
-        self._runner = ThreadPoolExecutor(1, "infer")
-        self._batcher = Batcher(max_batch=settings.max_batch, max_queue=settings.max_queue, executor=self._runner)
+        self._batcher = Batcher(max_batch=settings.max_batch, threads=self.threads)
 
     def close(self) -> None:
-        for pool in (self._parsers, self._decoders, self._large, self._runner):
+        self._batcher.close()
+        for pool in (self._workers, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request) -> Response:
         """Raises `NoModel`, `Problem`, `QueueFull` and `ClientDisconnect`."""
         engine = self.models.engine  # the same for the whole request, whatever is published meanwhile
-        items = await read_items(request, self._parse, max_images=self.max_images)
-        if self.images + len(items) > self.max_queue:
-            raise QueueFull(f"{self.images} images are being read already; at most {self.max_queue} may")
-        self.images += len(items)
+        headers = dict(request.scope["headers"])
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
+        read = find_reader(headers.get(b"content-type", b""), self.max_images)
+        self._bodies.check_length(headers.get(b"content-length", b""))
+        body = await self._bodies.read(request)
         try:
-            return await self._predict(request, engine, items)
+            if not body:
+                raise Problem(400, "empty_body", "the request has no body")
+            found = read(body) if len(body) <= SHORT else await self._off_loop(read, body)
+            return await self._answer(request, engine, found, prefers_npy(headers.get(b"accept", b"")))
         finally:
-            self.images -= len(items)
+            self._bodies.free(body)
 
-    async def _predict(self, request: Request, engine: Engine, items: Sequence[Item]) -> Response:
-        outcomes = await self._decode(request, items)
-        good = [outcome for outcome in outcomes if not isinstance(outcome, BadImage)]
-        rows = await self._batcher.submit(engine.predict, np.stack(good)) if good else np.empty((0, 10), np.float32)
-        if not np.isfinite(rows).all():
-            raise RuntimeError("the network answered with what is no number")
-        body = await self._parse(render, engine, items, outcomes, rows)
-        return Response(body, 200 if good else 422, media_type="application/json")
+    async def _answer(self, request: Request, engine: Engine, found: Images | list[Item], to_npy: bool) -> Response:
+        count = len(found.pixels) if isinstance(found, Images) else len(found)
+        if not count:
+            raise Problem(422, "no_images", "the request holds no image")
+        if self.images + count > self.max_queue:
+            raise QueueFull(f"{self.images} images are being read already; at most {self.max_queue} may")
+        self.images += count
+        try:
+            images = found if isinstance(found, Images) else await self._decode(request, found)
+            rows = await self._predict(engine, images)
+            status = 200 if len(images.refused) < count else 422
+            if to_npy:
+                return Response(as_npy(rows), status, engine.headers, "application/x-npy")
+            body = (
+                as_json(engine, images, rows) if count <= FEW else await self._off_loop(as_json, engine, images, rows)
+            )
+            return Response(body, status, media_type="application/json")
+        finally:
+            self.images -= count
 
-    async def _decode(self, request: Request, items: Sequence[Item]) -> list[Outcome]:
+    async def _predict(self, engine: Engine, images: Images) -> Probabilities:
+        """Return (n, 10) probabilities, NaN for what was refused."""
+        if not images.refused:
+            rows = await self._batcher.submit(engine.predict, images.pixels, inline=engine.inline)
+            if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
+                raise RuntimeError("the network answered with what is no number")
+            return rows
+        good = [index for index in range(len(images.pixels)) if index not in images.refused]
+        rows = np.full((len(images.pixels), 10), np.nan, np.float32)
+        if good:
+            rows[good] = await self._predict(engine, Images(images.pixels[good]))
+        return rows
+
+    async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
         """Decode visit after visit, as many at once as there are threads; other requests get their turn between."""
-        outcomes: list[Outcome] = []
+        if len(items) == 1 and items[0].is_quick:
+            return gather(items, [await self._settle(request, items[0].pixels())])
         stride = CHUNK * self.threads
+        outcomes: list[Outcome] = []
         for start in range(0, len(items), stride):
             if start and await request.is_disconnected():
                 raise ClientDisconnect
             some = items[start : start + stride]
             visits = [some[at : at + CHUNK] for at in range(0, len(some), CHUNK)]
-            decoded = await asyncio.gather(*(in_thread(self._decoders, decode, visit) for visit in visits))
+            decoded = await asyncio.gather(*(self._off_loop(decode, visit) for visit in visits))
             outcomes += [await self._settle(request, outcome) for visit in decoded for outcome in visit]
-        return outcomes
+        return gather(items, outcomes)
 
     async def _settle(self, request: Request, outcome: Outcome | Image) -> Outcome:
         """Decode what was left because it is large."""
@@ -95,8 +132,8 @@ class Predictor:
             raise ClientDisconnect
         return await in_thread(self._large, decode_large, outcome)
 
-    async def _parse(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await in_thread(self._parsers, function, *arguments)
+    async def _off_loop(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await in_thread(self._workers, function, *arguments)
 
 
 async def in_thread(pool: Executor, function: Callable[..., T], *arguments: Any) -> T:
@@ -107,21 +144,34 @@ def decode(items: Sequence[Item]) -> list[Outcome | Image]:
     return [item.pixels() for item in items]
 
 
-def render(engine: Engine, items: Sequence[Item], outcomes: Sequence[Outcome], rows: Probabilities) -> bytes:
-    """Return the JSON of the answer; `rows` are the probabilities of those that could be decoded."""
-    return to_json({"model": engine.identity, "predictions": list(entries(items, outcomes, rows))})
-
-
-def entries(items: Sequence[Item], outcomes: Sequence[Outcome], rows: Probabilities) -> Iterator[dict[str, Any]]:
-    probabilities = iter(rows)
-    for index, (item, outcome) in enumerate(zip(items, outcomes, strict=True)):
-        head = {"index": index, "name": item.name}
+def gather(items: Sequence[Item], outcomes: Sequence[Outcome]) -> Images:
+    """Put what was decoded into one array."""
+    images = Images(np.zeros((len(items), SIDE, SIDE), np.uint8), names=[item.name for item in items])
+    for index, outcome in enumerate(outcomes):
         if isinstance(outcome, BadImage):
-            yield head | {"error": {"code": outcome.code, "message": str(outcome)}}
+            images.refused[index] = outcome
         else:
-            yield head | reading(next(probabilities))
+            images.pixels[index] = outcome
+    return images
 
 
-def reading(row: Probabilities) -> dict[str, Any]:
-    digit = int(row.argmax())
-    return {"digit": digit, "confidence": float(row[digit]), "probabilities": row.tolist()}
+def as_npy(rows: Probabilities) -> bytes:
+    file = io.BytesIO()
+    np.save(file, rows)
+    return file.getvalue()
+
+
+def as_json(engine: Engine, images: Images, rows: Probabilities) -> bytes:
+    answer = {"model": engine.identity, "predictions": list(predictions(images, rows))}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def predictions(images: Images, rows: Probabilities) -> Iterator[dict[str, Any]]:
+    names = images.names or [None] * len(rows)
+    for index, (name, row) in enumerate(zip(names, rows, strict=True)):
+        if refused := images.refused.get(index):
+            error = {"code": refused.code, "message": str(refused)}
+            yield {"index": index, "name": name, "error": error}
+        else:
+            digit = int(row.argmax())
+            yield {"index": index, "name": name, "digit": digit, "confidence": row[digit], "probabilities": row}

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from starlette.config import Config
 
-from digits.network import cores
+from digits.cores import cores
 
 
 def setting(default: Any, help: str) -> Any:
@@ -22,7 +22,7 @@ class Settings:
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(8000, "port to listen on; 0 for any that is free")
     models: Path = setting(Path("models"), "folder in which bundles are published, or a `.h5` is dropped")
-    workers: int = setting(1, "processes; each has the model in memory")
+    workers: int = setting(0, "processes, each with the model in memory; 0: one per core")
     threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
     max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")
     max_images: int = setting(10_000, "images in a request; more is answered 413")
@@ -48,7 +48,7 @@ class Settings:
         """Return what is wrong with a value, in a sentence."""
         checks = {
             "DIGITS_PORT must lie between 0 and 65535": 0 <= self.port <= 65535,
-            "DIGITS_WORKERS must be at least 1": self.workers >= 1,
+            "DIGITS_WORKERS must be at least 0": self.workers >= 0,
             "DIGITS_THREADS must be at least 0": self.threads >= 0,
             "DIGITS_MAX_BODY must be at least 1": self.max_body >= 1,
             "DIGITS_MAX_IMAGES must be at least 1": self.max_images >= 1,
@@ -59,6 +59,10 @@ class Settings:
             "DIGITS_LOG_LEVEL must be critical, error, warning, info or debug": self.log_level in LOG_LEVELS,
         }
         return next((message for message, holds in checks.items() if not holds), None)
+
+    @property
+    def processes(self) -> int:
+        return self.workers or cores()
 
     @property
     def threads_at_hand(self) -> int:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from service.batcher import Batcher, QueueFull, Rows
+from service.batcher import Batcher, Rows
 
 pytestmark = pytest.mark.anyio
 
@@ -32,20 +31,21 @@ class Gate:
 
 
 @contextmanager
-def batcher(max_batch: int = 4, max_queue: int = 100) -> Iterator[Batcher]:
-    with ThreadPoolExecutor(1) as executor:
-        yield Batcher(max_batch=max_batch, max_queue=max_queue, executor=executor)
+def batcher(max_batch: int = 4, threads: int = 1) -> Iterator[Batcher]:
+    made = Batcher(max_batch=max_batch, threads=threads)
+    yield made
+    made.close()
 
 
 def rows(*values: int) -> Rows:
     return np.array(values)[:, np.newaxis]  # (n, 1)
 
 
-async def begin(batches: Batcher, gate: Gate, *callers: Rows) -> list[asyncio.Task[Rows]]:
+async def begin(batches: Batcher, gate: Gate, *callers: Rows) -> list[asyncio.Future[Rows]]:
     """Start callers, and come back when the first of them is being served and the others wait."""
-    first = asyncio.create_task(batches.submit(gate, callers[0]))
+    first = asyncio.ensure_future(batches.submit(gate, callers[0]))
     await asyncio.to_thread(gate.entered.acquire)
-    others = [asyncio.create_task(batches.submit(gate, caller)) for caller in callers[1:]]
+    others = [asyncio.ensure_future(batches.submit(gate, caller)) for caller in callers[1:]]
     await asyncio.sleep(0)  # lets them queue
     return [first, *others]
 
@@ -86,15 +86,52 @@ async def test_a_large_caller_is_split_and_takes_turns_with_a_small_one() -> Non
     assert max(gate.sizes) == 4
 
 
-async def test_a_full_queue_refuses_at_once_and_serves_those_in_it() -> None:
+async def test_what_comes_in_one_turn_of_the_loop_shares_a_batch() -> None:
     gate = Gate()
-    with batcher(max_queue=3) as batches:
-        tasks = await begin(batches, gate, rows(1), rows(2, 3))
-        with pytest.raises(QueueFull):
-            await batches.submit(gate, rows(4, 5))
+    gate.opened.set()
+    with batcher(max_batch=4) as batches:
+        results = await asyncio.gather(*(batches.submit(gate, rows(n)) for n in range(3)))
+    assert [result.item() for result in results] == [0, 2, 4]
+    assert gate.sizes == [3]
+
+
+async def test_a_large_caller_is_split_over_the_threads() -> None:
+    gate = Gate()
+    with batcher(max_batch=64, threads=2) as batches:
+        task = asyncio.ensure_future(batches.submit(gate, rows(*range(100))))
+        for _ in range(2):  # both threads are at it at once
+            await asyncio.to_thread(gate.entered.acquire)
         gate.opened.set()
-        assert [len(result) for result in await asyncio.gather(*tasks)] == [1, 2]
-        assert len(await batches.submit(gate, rows(4, 5))) == 2
+        assert (await task).ravel().tolist() == [2 * n for n in range(100)]
+    assert gate.sizes == [50, 50]
+
+
+async def test_few_rows_run_on_the_loop_unless_others_run_already() -> None:
+    threads: list[int] = []
+
+    def note(batch: Rows) -> Rows:
+        threads.append(threading.get_ident())
+        return batch
+
+    gate, here = Gate(), threading.get_ident()
+    with batcher(threads=2) as batches:
+        await batches.submit(note, rows(1, 2), inline=2)
+        await batches.submit(note, rows(1, 2, 3), inline=2)
+        tasks = await begin(batches, gate, rows(1))
+        await batches.submit(note, rows(1, 2), inline=2)
+        gate.opened.set()
+        await asyncio.gather(*tasks)
+    assert [thread == here for thread in threads] == [True, False, False]
+
+
+async def test_an_exception_on_the_loop_reaches_the_caller() -> None:
+    def fails(batch: Rows) -> Rows:
+        raise ArithmeticError
+
+    with batcher() as batches:
+        with pytest.raises(ArithmeticError):
+            await batches.submit(fails, rows(1), inline=1)
+        assert (await batches.submit(lambda batch: batch, rows(1), inline=1)).item() == 1
 
 
 async def test_callers_that_go_away_are_not_run_and_hurt_nobody() -> None:
@@ -133,8 +170,8 @@ async def test_callers_of_different_functions_do_not_share_a_batch() -> None:
     second.opened.set()
     with batcher(max_batch=10) as batches:
         tasks = await begin(batches, first, rows(1), rows(2))
-        tasks.append(asyncio.create_task(batches.submit(second, rows(3))))
-        tasks.append(asyncio.create_task(batches.submit(first, rows(4))))
+        tasks.append(batches.submit(second, rows(3)))
+        tasks.append(batches.submit(first, rows(4)))
         await asyncio.sleep(0)
         first.opened.set()
         results = await asyncio.gather(*tasks)

@@ -33,7 +33,7 @@ def version(models: Models) -> str | None:
 
 
 async def test_a_model_that_appears_is_taken_up(tmp_path: Path, h5: bytes) -> None:
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         assert version(models) is None
         made = await asyncio.to_thread(publish, tmp_path, h5)
@@ -44,7 +44,7 @@ async def test_a_model_that_appears_is_taken_up(tmp_path: Path, h5: bytes) -> No
 
 
 async def test_a_folder_that_appears_later_is_found(tmp_path: Path, h5: bytes) -> None:
-    models = Models(tmp_path / "later", threads=1)
+    models = Models(tmp_path / "later")
     async with models.watched():
         made = await asyncio.to_thread(publish, tmp_path / "later", h5)
         await until(lambda: version(models) == made.version)
@@ -52,7 +52,7 @@ async def test_a_folder_that_appears_later_is_found(tmp_path: Path, h5: bytes) -
 
 async def test_a_newer_bundle_replaces_the_old_one(tmp_path: Path, h5: bytes) -> None:
     old = publish(tmp_path, h5)
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         assert version(models) == old.version
         new = await asyncio.to_thread(publish, tmp_path, templates(2.0))
@@ -60,7 +60,7 @@ async def test_a_newer_bundle_replaces_the_old_one(tmp_path: Path, h5: bytes) ->
 
 
 async def test_a_bare_file_dropped_by_hand_is_served(tmp_path: Path, h5: bytes) -> None:
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         (tmp_path / bundle.H5_NAME).write_bytes(h5)
         await until(lambda: version(models) is not None)
@@ -70,7 +70,7 @@ async def test_a_bare_file_dropped_by_hand_is_served(tmp_path: Path, h5: bytes) 
 
 
 async def test_a_bare_file_that_arrives_slowly_is_served_once_it_is_whole(tmp_path: Path, h5: bytes) -> None:
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         with (tmp_path / bundle.H5_NAME).open("wb") as file:
             file.write(h5[:5000])
@@ -93,7 +93,7 @@ async def test_a_bad_bundle_is_refused_and_the_old_one_stays(
     tmp_path: Path, h5: bytes, spoil: Callable[[Path], object], reason: str
 ) -> None:
     old = publish(tmp_path, h5)
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         publish(tmp_path / "elsewhere", templates(2.0))
         bad = next(tmp_path.glob("elsewhere/2*"))
@@ -109,7 +109,7 @@ async def test_a_bad_bundle_is_refused_and_the_old_one_stays(
 async def test_a_bundle_that_contradicts_its_golden_images_is_refused(tmp_path: Path, h5: bytes) -> None:
     """Its file is whole and its hash is right, but it isn't the network that the trainer saw."""
     old = publish(tmp_path, h5)
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         with bundle.draft(tmp_path) as path:
             generator = np.random.default_rng(0)
@@ -124,7 +124,7 @@ async def test_a_bundle_that_contradicts_its_golden_images_is_refused(tmp_path: 
 
 async def test_after_a_refusal_a_good_bundle_is_taken_up(tmp_path: Path, h5: bytes) -> None:
     (tmp_path / bundle.H5_NAME).write_bytes(b"no model")
-    models = Models(tmp_path, threads=1)
+    models = Models(tmp_path)
     async with models.watched():
         assert version(models) is None
         assert models.refusal is not None

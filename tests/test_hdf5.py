@@ -218,7 +218,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 def test_the_healthy_model_is_read() -> None:
-    assert network.Network(convert.to_onnx(HEALTHY), threads=1).parameters == 7850
+    assert network.Network(convert.to_onnx(HEALTHY)).parameters == 7850
 
 
 def old_style() -> dict[str, bytes]:
@@ -244,9 +244,9 @@ def old_style() -> dict[str, bytes]:
 @pytest.mark.parametrize("name", old_style())
 def test_other_ways_to_write_the_healthy_model_are_read(name: str) -> None:
     pixels = np.random.default_rng(6).integers(0, 256, (4, 28, 28)).astype(np.uint8)
-    expected = network.Network(convert.to_onnx(HEALTHY), threads=1)(pixels)
+    expected = network.Network(convert.to_onnx(HEALTHY))(pixels)
     assert expected.std() > 0.01
-    answer = network.Network(convert.to_onnx(old_style()[name]), threads=1)(pixels)
+    answer = network.Network(convert.to_onnx(old_style()[name]))(pixels)
     np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-6)
 
 

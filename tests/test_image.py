@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from digits import image
+from digits import decode, image
 from digits.decode import MAX_PIXELS
 from digits.errors import BadImage
 from digits.image import Pixels
 from tests import hostile
 from tests.hostile import encoded
+from tests.models import mnist, png
 
 MNIST = Path(__file__).parent.parent / "trainer" / "data" / "mnist.npz"
 
@@ -391,3 +394,41 @@ except BadImage:
     pass
 print(before, peak())
 """
+
+
+# --- plain PNGs ---------------------------------------------------------------------------------
+
+
+def the_long_way(data: bytes) -> Pixels | str:
+    try:
+        return image.normalise(decode.decode(decode.identify(data)))
+    except BadImage as exc:
+        return exc.code
+
+
+def read_or_code(data: bytes) -> Pixels | str:
+    try:
+        return image.read(data)
+    except BadImage as exc:
+        return exc.code
+
+
+@pytest.mark.parametrize("level", [0, 9])
+def test_a_plain_png_is_read_as_any_other(level: int) -> None:
+    images = [*mnist(200)[0], *np.random.default_rng(0).integers(0, 256, (20, 28, 28)).astype(np.uint8)]
+    for pixels in images:
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", compress_level=level)
+        data = file.getvalue()
+        assert decode.is_plain(data)
+        np.testing.assert_array_equal(image.read(data), the_long_way(data))
+
+
+def test_a_damaged_plain_png_gets_the_verdict_of_any_other() -> None:
+    data, random = png(mnist(1)[0][0]), np.random.default_rng(1)
+    for _ in range(500):
+        damaged = bytearray(data)
+        damaged[random.integers(len(data))] ^= 1 << random.integers(8)
+        if random.random() < 0.5:  # a checksum that hides the damage
+            damaged[-16:-12] = zlib.crc32(damaged[37:-16]).to_bytes(4, "big")
+        np.testing.assert_array_equal(read_or_code(bytes(damaged)), the_long_way(bytes(damaged)))

@@ -30,7 +30,7 @@ def small() -> Network:
         "dense/dense/kernel": random.normal(0, 0.1, (13 * 13 * 4, 10)),
         "dense/dense/bias": random.normal(0, 0.1, 10),
     }
-    return Network(convert.to_onnx(hostile.model(hostile.sequential(*layers), arrays)), threads=1)
+    return Network(convert.to_onnx(hostile.model(hostile.sequential(*layers), arrays)))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_it_says_what_it_is(small: Network) -> None:
 
 def test_what_onnx_runtime_cannot_run_is_a_bad_model() -> None:
     with pytest.raises(BadModel) as refusal:
-        Network(b"no model", threads=1)
+        Network(b"no model")
     assert refusal.value.code == "unsupported"
 
 
@@ -103,7 +103,7 @@ def test_a_child_converts_as_this_process_would(pixels: Pixels) -> None:
     data = hostile.model()
     loaded = network.load(data)
     assert loaded.parameters == 7850
-    here = Network(convert.to_onnx(data), threads=1)
+    here = Network(convert.to_onnx(data))
     np.testing.assert_allclose(loaded(pixels), here(pixels), rtol=0, atol=1e-6)
 
 
@@ -150,23 +150,3 @@ def test_neither_hdf5_nor_onnx_nor_keras_is_loaded_here(tmp_path: Path) -> None:
     command = [*python(script), str(tmp_path / "model.h5")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "['onnxruntime']"
-
-
-# --- cores --------------------------------------------------------------------------------------
-
-
-def test_cores_follow_the_quota_of_the_container(tmp_path: Path) -> None:
-    available = network.cores(tmp_path / "absent")
-    assert available >= 1
-    for quota, expected in [
-        ("max 100000", available),
-        ("100000 100000", 1),
-        ("50000 100000", 1),
-        (f"{available * 100000 + 100000} 100000", available),
-        (f"{available * 100000} 100000", available),
-        ("nonsense", available),
-        ("", available),
-        ("1000 0", available),
-    ]:
-        (tmp_path / "cpu.max").write_text(f"{quota}\n")
-        assert network.cores(tmp_path / "cpu.max") == expected, quota

@@ -317,4 +317,4 @@ def answers(model: Any, x: NDArray[Any]) -> NDArray[np.float64]:
 def network_of(model: Any, folder: Path) -> Network:
     with warnings.catch_warnings(action="ignore"):  # that .h5 is old
         model.save(folder / "model.h5")
-    return Network(convert.to_onnx((folder / "model.h5").read_bytes()), threads=1)
+    return Network(convert.to_onnx((folder / "model.h5").read_bytes()))

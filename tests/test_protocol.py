@@ -1,0 +1,83 @@
+"""Requests must arrive in time, and answers leave in one piece."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.responses import PlainTextResponse
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from service.protocol import BoundedProtocol, Corked
+
+pytestmark = pytest.mark.anyio
+
+HELLO = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Hasty(BoundedProtocol):
+    seconds = 0.05
+
+
+@asynccontextmanager
+async def listening(protocol: type[BoundedProtocol]) -> AsyncIterator[int]:
+    config = Config(PlainTextResponse("hello"), log_level="critical")
+    config.load()
+    loop, state = asyncio.get_running_loop(), ServerState()
+    server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("sent", [
+    b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", HELLO + b"GET / HTTP/1.1\r\n",
+])  # fmt: skip
+async def test_a_request_that_does_not_arrive_in_time_is_not_waited_for(sent: bytes) -> None:
+    async with listening(Hasty) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        answer = await reader.read()  # until the server closes
+        assert answer.endswith(b"hello") or not answer
+        writer.close()
+
+
+async def test_a_request_that_is_whole_is_not_hurried() -> None:
+    class Slow(BoundedProtocol):
+        seconds = 60.0
+
+    async with listening(Slow) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(3):
+            writer.write(HELLO)
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+class Pipe(asyncio.Transport):
+    """A transport that notes what it is given to send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent.append(bytes(data))
+
+    def close(self) -> None:
+        self.sent.append(b"closed")
+
+
+async def test_what_is_written_in_one_turn_is_sent_at_once() -> None:
+    pipe = Pipe()
+    corked = Corked(pipe, asyncio.get_running_loop())
+    corked.write(b"head ")
+    corked.write(b"body")
+    assert pipe.sent == []
+    await asyncio.sleep(0)
+    corked.write(b"last")
+    corked.close()
+    await asyncio.sleep(0)
+    assert pipe.sent == [b"head body", b"last", b"closed"]
