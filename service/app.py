@@ -19,7 +19,7 @@ from service import schemas
 from service.engine import Models, NoModel
 from service.errors import Problem, add_handlers
 from service.middleware import PagePolicy
-from service.openapi import errors, predict_body
+from service.openapi import MODEL_HEADERS, errors, predict_array, predict_body
 from service.predict import Predictor
 from service.raw import RawRoute
 from service.settings import Settings
@@ -75,9 +75,10 @@ def add_predict(app: FastAPI, predictor: Predictor) -> None:
         """Read the digit in each image. One that can't be read gets an `error` of its own; 200 if any could."""
         return await predictor.answer(request)
 
+    as_array: Responses = {200: {"content": {"application/x-npy": predict_array()}, "headers": MODEL_HEADERS}}
     app.router.add_api_route(
         "/predict", predict, methods=["POST"], operation_id="predict", tags=["predict"],
-        response_model=schemas.Predictions, responses=refused | others,
+        response_model=schemas.Predictions, responses=as_array | refused | others,
         openapi_extra={"requestBody": predict_body()}, route_class_override=RawRoute,
     )  # fmt: skip
 

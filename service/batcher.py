@@ -107,10 +107,11 @@ class Batcher:
     def _dispatch(self) -> None:
         """Start batches while there are rows and idle threads; each that ends calls this again."""
         self._due = False
-        idle = self.threads - self._running
-        share = min(self.max_batch, max(SHARE, -(-self.depth // idle))) if idle else 0
+        depth, idle = self.depth, self.threads - self._running
+        on_loop = idle == self.threads and self._waiting and depth <= self._waiting[0].inline
+        share = depth if on_loop else max(SHARE, -(-depth // max(idle, 1)))
         while self._waiting and self._running < self.threads:
-            if batch := self._collect(share):
+            if batch := self._collect(min(self.max_batch, share)):
                 self._start(batch)
 
     def _collect(self, room: int) -> list[Part]:

@@ -32,7 +32,7 @@ from digits.network import Probabilities
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
-LOOP_SECONDS = 1e-3  # for which the event loop may be held; a visit to a thread costs about a tenth of it
+LOOP_SECONDS = 2e-3  # for which the event loop may be held; a visit to a thread takes about a twentieth of it
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
 

@@ -15,6 +15,11 @@ from service.schemas import Error
 SEVEN = (".######.", ".######.", ".....##.", "....##..", "....##..", "...##...", "...##...", "..##....")
 BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 
+MODEL_HEADERS = {
+    name: {"schema": {"type": "string"}, "description": f"{what} of the model, where the answer is an array"}
+    for name, what in (("Digits-Model-Version", "version"), ("Digits-Model-Sha256", "SHA-256"))
+}
+
 
 def sample() -> Pixels:
     """Return the pixels of a plain drawn 7, for examples."""
@@ -48,6 +53,12 @@ def predict_body() -> dict[str, Any]:
             },
         },
     }
+
+
+def predict_array() -> dict[str, Any]:
+    """Return the answer of `/predict` to those who prefer an array."""
+    what = "a NumPy file: float32, (n, 10) probabilities, a row of NaN for an image that could not be read"
+    return {"schema": BINARY | {"description": what}}
 
 
 def json_body() -> dict[str, Any]:
