@@ -62,7 +62,9 @@ def main() -> int:
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
     if settings.processes > 1:
-        Workers(config, [config.bind_socket()]).run()
+        socket = config.bind_socket()
+        socket.listen(config.backlog)  # who comes before the first worker waits, and is not refused
+        Workers(config, [socket]).run()
         return 0
     server = uvicorn.Server(config)
     server.run()

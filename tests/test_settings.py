@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from digits.cores import cores
 from service.settings import Settings
 
 
 def test_defaults() -> None:
     settings = Settings.from_env({})
-    assert (settings.host, settings.port, settings.models, settings.workers) == ("127.0.0.1", 8000, Path("models"), 1)
+    assert (settings.host, settings.port, settings.models, settings.workers) == ("127.0.0.1", 8000, Path("models"), 0)
     assert settings == Settings()
+
+
+def test_as_many_processes_as_cores_are_the_default_but_no_more_than_four() -> None:
+    assert Settings().processes == min(cores(), 4)
+    assert Settings(workers=7).processes == 7
 
 
 def test_every_field_is_read_from_its_variable() -> None:
@@ -29,7 +35,7 @@ def test_every_field_is_read_from_its_variable() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("PORT", "many"), ("PORT", "65536"), ("WORKERS", "0"), ("THREADS", "-1"), ("MAX_BODY", "0"),
+        ("PORT", "many"), ("PORT", "65536"), ("WORKERS", "-1"), ("THREADS", "-1"), ("MAX_BODY", "0"),
         ("MAX_IMAGES", "0"), ("MAX_BATCH", "0"), ("MAX_QUEUE", "9999"), ("ROOT_PATH", "digits"),
         ("ROOT_PATH", "/digits/"), ("LOG_LEVEL", "loud"),
     ],
