@@ -29,6 +29,7 @@ TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 259, 322, 323  # tags; TIF
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
 # a PNG of 28x28 pixels, 8 bits of grey each, not interlaced: its signature and first chunk, and its last
 PLAIN_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x1c\0\0\0\x1c\x08\0\0\0\0Wf\x80H"
+PLAIN_BYTES = 1024  # at most; 784 pixels take 880 without any compression
 PLAIN_END = b"\0\0\0\0IEND\xaeB`\x82"
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
 
@@ -152,7 +153,8 @@ def is_plain(data: bytes) -> bool:
     """Tell whether this is a grey PNG of 28x28 with nothing in it but its pixels, so that its cost is known."""
     end = 41 + int.from_bytes(data[33:37], "big")
     return (
-        data.startswith(PLAIN_HEAD)
+        len(data) <= PLAIN_BYTES
+        and data.startswith(PLAIN_HEAD)
         and data[37:41] == b"IDAT"
         and data[end + 4 :] == PLAIN_END
         and zlib.crc32(data[37:end]) == int.from_bytes(data[end : end + 4], "big")

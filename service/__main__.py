@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -67,7 +68,8 @@ def main() -> int:
         Workers(config, [socket]).run()
         return 0
     server = uvicorn.Server(config)
-    server.run()
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again, too
+        server.run()
     return 0 if server.started else STARTUP_FAILURE
 
 

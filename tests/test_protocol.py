@@ -44,11 +44,8 @@ async def test_a_request_that_does_not_arrive_in_time_is_not_waited_for(sent: by
         writer.close()
 
 
-async def test_a_request_that_is_whole_is_not_hurried() -> None:
-    class Slow(BoundedProtocol):
-        seconds = 60.0
-
-    async with listening(Slow) as port, asyncio.timeout(10):
+async def test_requests_are_answered_one_after_another_on_a_connection() -> None:
+    async with listening(BoundedProtocol) as port, asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
             writer.write(HELLO)
