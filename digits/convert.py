@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -27,7 +28,7 @@ from digits import __version__, hdf5
 from digits.errors import EXIT_STATUS, BadModel
 from digits.graph import Array, Graph, Shape, Tensor
 from digits.hdf5 import SavedModel
-from digits.layers import ARITHMETIC_FREE, LAYERS, Layer, apply
+from digits.layers import ARITHMETIC_FREE, LAYERS, Layer, apply, is_local, seen
 
 OPSET = 20
 IR_VERSION = 9
@@ -257,12 +258,38 @@ def input_tensor(graph: Graph, wiring: Wiring) -> Tensor:
     """Turn the uint8 pixels into what the network was trained on.
 
     That is [0, 1], but 0…255 where the network begins by scaling such values itself: a Rescaling
-    by 1/255 or 1/127.5, say.
+    by 1/255 or 1/127.5, say. Pixels on which nothing depends are cut off: the classic network looks
+    at 26×26, and takes a tenth less time for these.
     """
-    floats = graph.add("Cast", ["pixels"], (28, 28), to=TensorProto.FLOAT)
+    pixels, sides = cut(graph, wiring)
+    floats = graph.add("Cast", [pixels], sides, to=TensorProto.FLOAT)
     if not scales_bytes(first_arithmetic(wiring)):
-        floats = graph.add("Div", [floats, graph.constant(255.0)], (28, 28))
-    return floats if wiring.shape == (28, 28) else graph.reshape(floats, wiring.shape)
+        floats = graph.add("Div", [floats, graph.constant(255.0)], sides)
+    shape = wiring.shape if len(wiring.shape) < 3 else (*sides, 1)
+    return floats if shape == sides else graph.reshape(floats, shape)
+
+
+def cut(graph: Graph, wiring: Wiring) -> tuple[Tensor | str, Shape]:
+    """Return the pixels on which the answer may depend, and how many rows and columns these are."""
+    layers = local_layers(wiring) if len(wiring.shape) == 3 else []
+    h, w = sides = seen(layers, 28, 0), seen(layers, 28, 1)
+    if sides == (28, 28):
+        return "pixels", sides
+    bounds = [graph.constant(np.array(pair, np.int64)) for pair in ((0, 0), (h, w), (1, 2))]
+    return graph.add("Slice", ["pixels", *bounds], sides), sides
+
+
+def local_layers(wiring: Wiring) -> list[Layer]:
+    """Return the layers through which alone the pixels go first, up to one that needs all of them."""
+    layers: list[Layer] = []
+    at = wiring.source
+    for _ in wiring.calls:  # no more often: they might go round in circles
+        following = [call for call in wiring.calls if at in call.inputs]
+        if at == wiring.target or len(following) != 1 or not is_local(following[0].layer):
+            break
+        layers.append(following[0].layer)
+        at = following[0].key
+    return layers
 
 
 def first_arithmetic(wiring: Wiring) -> Layer | None:

@@ -105,7 +105,7 @@ def conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     require_channels_last(layer)
     x = graph.channels_first(x)
     h, w, c = x.shape
-    size, strides, dilation = layer.pair("kernel_size", None), layer.pair("strides"), layer.pair("dilation_rate")
+    size, strides, dilation = geometry(layer)
     filters, groups = layer.integer("filters"), layer.integer("groups", 1)
     if c % groups or filters % groups:
         raise layer.wrong("groups", groups)
@@ -154,10 +154,9 @@ def pool2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     require_channels_last(layer)
     x = graph.channels_first(x)
     h, w, c = x.shape
-    size = layer.pair("pool_size", 2)
-    strides = layer.pair("strides") if layer.get("strides", None) is not None else size
+    size, strides, dilation = geometry(layer)
     (rows, top, bottom), (columns, left, right) = (
-        window(layer, n, k, s, 1) for n, k, s in zip((h, w), size, strides, strict=True)
+        window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
     )
     operator = "MaxPool" if layer.kind == "MaxPooling2D" else "AveragePool"  # neither counts what is padded
     return graph.add(
@@ -194,6 +193,35 @@ def paddings(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
             raise layer.wrong("padding", value)
     (top, bottom), (left, right) = pairs
     return (top, bottom), (left, right)
+
+
+def geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return size, strides and dilation of a convolution's or pooling's windows, each for rows and columns."""
+    if layer.kind == "Conv2D":
+        return layer.pair("kernel_size", None), layer.pair("strides"), layer.pair("dilation_rate")
+    size = layer.pair("pool_size", 2)
+    strides = layer.pair("strides") if layer.get("strides", None) is not None else size
+    return size, strides, (1, 1)
+
+
+def seen(layers: Sequence[Layer], n: int, axis: int) -> int:
+    """Return how many of n rows (axis 0) or columns (axis 1) the result of some local layers depends on.
+
+    A window that would reach over the edge is left out, so the last few pixels may count for nothing.
+    """
+    sliding = [(layer, geometry(layer)) for layer in layers if layer.kind in WINDOWED]
+    for layer, (size, strides, dilation) in sliding:
+        n, _, _ = window(layer, n, size[axis], strides[axis], dilation[axis])
+    for _, (size, strides, dilation) in reversed(sliding):
+        n = (n - 1) * strides[axis] + (size[axis] - 1) * dilation[axis] + 1
+    return n
+
+
+def is_local(layer: Layer) -> bool:
+    """Tell whether each pixel that a layer gives comes from a window of those it is given, and none is made up."""
+    if layer.kind in WINDOWED:
+        return bool(layer.get("padding", "valid") == "valid")
+    return layer.kind in POINTWISE
 
 
 def window(layer: Layer, n: int, kernel: int, stride: int, dilation: int) -> tuple[int, int, int]:
@@ -323,6 +351,10 @@ LAYERS: dict[str, Callable[..., Tensor]] = {
     "ActivityRegularization": identity,
 }
 ARITHMETIC_FREE = {"Reshape", "Flatten", "ZeroPadding2D"} | {
+    kind for kind, layer in LAYERS.items() if layer is identity
+}
+WINDOWED = {"Conv2D", "MaxPooling2D", "AveragePooling2D"}
+POINTWISE = {"Rescaling", "BatchNormalization", "ReLU", "Activation"} | {
     kind for kind, layer in LAYERS.items() if layer is identity
 }
 WEIGHTED = {"Dense", "Conv2D", "BatchNormalization"}

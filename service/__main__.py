@@ -13,11 +13,10 @@ from contextlib import suppress
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from service.settings import Settings
+from service.workers import Port, Workers
 
-FIRST_SECONDS = 10  # for the first worker, before the others are started all the same
 SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
 
 
@@ -35,19 +34,6 @@ def app() -> ASGIApp:
     return Shortcut(create_app(settings, models))
 
 
-class Workers(Multiprocess):
-    """uvicorn's supervisor, but the first worker gets all cores until it serves."""
-
-    def init_processes(self) -> None:
-        first = Process(self.config, self.sockets)
-        first.start()
-        self.processes.append(first)
-        first.wait_until_ready(FIRST_SECONDS, self.should_exit)
-        for _ in range(1, self.processes_num):
-            self.processes.append(Process(self.config, self.sockets))
-            self.processes[-1].start()
-
-
 def main() -> int:
     try:
         settings = Settings.from_env()
@@ -63,9 +49,8 @@ def main() -> int:
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
     if settings.processes > 1:
-        socket = config.bind_socket()
-        socket.listen(config.backlog)  # who comes before the first worker waits, and is not refused
-        Workers(config, [socket]).run()
+        taken = config.bind_socket()
+        Workers(config, [Port.of(taken) if sys.platform == "linux" else taken]).run()
         return 0
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again, too

@@ -72,7 +72,10 @@ class Part:
 
 
 class Batcher:
-    """Runs batches of at most `max_batch` rows in a pool of `threads`, so many at once."""
+    """Runs batches of at most `max_batch` rows in a pool of `threads`, so many at once.
+
+    As many full batches may lie ready, so that no thread waits for the event loop between two.
+    """
 
     def __init__(self, *, max_batch: int, threads: int) -> None:
         self.max_batch = max_batch
@@ -105,14 +108,17 @@ class Batcher:
         return caller.future
 
     def _dispatch(self) -> None:
-        """Start batches while there are rows and idle threads; each that ends calls this again."""
+        """Start batches while there are rows and room for them; each that ends calls this again."""
         self._due = False
         depth, idle = self.depth, self.threads - self._running
         on_loop = idle == self.threads and self._waiting and depth <= self._waiting[0].inline
         share = depth if on_loop else max(SHARE, -(-depth // max(idle, 1)))
-        while self._waiting and self._running < self.threads:
+        while self._waiting and self._has_room():
             if batch := self._collect(min(self.max_batch, share)):
                 self._start(batch)
+
+    def _has_room(self) -> bool:
+        return self._running < self.threads or (self._running < 2 * self.threads and self.depth >= self.max_batch)
 
     def _collect(self, room: int) -> list[Part]:
         """Fill a batch from the front of the queue, for one function; who has rows left queues again."""

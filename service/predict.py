@@ -30,7 +30,7 @@ from service.batcher import Batcher
 from service.bodies import Bodies
 from service.engine import Engine, Models
 from service.errors import Problem, QueueFull
-from service.items import SHORT, Images, Item, decode_large, find_reader, prefers_npy
+from service.items import NPY_MAGIC, SHORT, Images, Item, decode_large, find_reader, prefers_npy
 from service.settings import Settings
 
 T = TypeVar("T")
@@ -71,7 +71,8 @@ class Predictor:
         try:
             if not body:
                 raise Problem(400, "empty_body", "the request has no body")
-            found = read(body) if len(body) <= SHORT else await self._off_loop(read, body)
+            quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
+            found = read(body) if quick else await self._off_loop(read, body)
             return await self._answer(request, engine, found, prefers_npy(headers.get(b"accept", b"")))
         finally:
             self._bodies.free(body)

@@ -26,7 +26,7 @@ class Settings:
     threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
     max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")
     max_images: int = setting(10_000, "images in a request; more is answered 413")
-    max_batch: int = setting(64, "images in one run of the network")
+    max_batch: int = setting(32, "images in one run of the network")
     max_queue: int = setting(20_000, "images that wait for the network; beyond, requests are answered 429")
     root_path: str = setting("", "prefix that a proxy puts before every path, and strips, such as `/digits`")
     log_level: str = setting("info", "`critical`, `error`, `warning`, `info` or `debug`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from digits_client import Client
 
@@ -44,6 +46,7 @@ def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Ser
     try:
         server.url = ready.get(timeout=DEADLINE)
         assert server.url, "".join(server.log)
+        wait_for_port(server.url)
         yield server
     finally:
         process.terminate()
@@ -69,6 +72,17 @@ def follow(server: Server, ready: queue.Queue[str], workers: int) -> None:
             if url and started == workers:
                 ready.put(url)
     ready.put("")
+
+
+def wait_for_port(url: str) -> None:
+    """Come back when there is someone to connect to; a worker listens just after it has said that it is ready."""
+    address, end = urlsplit(url), time.monotonic() + DEADLINE
+    while True:
+        try:
+            socket.create_connection((str(address.hostname), int(address.port or 0))).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < end, "nobody listens"
 
 
 def wait_for_model(client: Client) -> None:

@@ -134,9 +134,25 @@ async def test_an_exception_on_the_loop_reaches_the_caller() -> None:
         assert (await batches.submit(lambda batch: batch, rows(1), inline=1)).item() == 1
 
 
+async def test_full_batches_lie_ready_while_all_threads_run() -> None:
+    gate, alone = Gate(), threading.Event()
+
+    def note(batch: Rows) -> Rows:
+        alone.set()
+        return batch
+
+    with batcher(max_batch=4) as batches:
+        tasks = await begin(batches, gate, rows(0))
+        ready = [batches.submit(note, rows(n)) for n in range(4)]
+        await asyncio.sleep(0)
+        gate.opened.set()
+        assert alone.wait(10)  # though the event loop stands still here
+        await asyncio.gather(*tasks, *ready)
+
+
 async def test_callers_that_go_away_are_not_run_and_hurt_nobody() -> None:
     gate = Gate()
-    with batcher(max_batch=4) as batches:
+    with batcher(max_batch=8) as batches:
         tasks = await begin(batches, gate, *(rows(n) for n in range(7)))
         for gone in tasks[::2]:
             gone.cancel()

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from digits import convert
 from digits.activations import ACTIVATIONS
@@ -185,6 +187,9 @@ LAYERS: dict[str, Build] = {
     "ReLU of max_value 0": stack(lambda k: [k.Conv2D(3, 3), k.ReLU(max_value=0.0, negative_slope=0.2)]),
     "Softmax within": stack(lambda k: [k.Conv2D(3, 3), k.Softmax()]),
     "Softmax of axis": stack(lambda k: [k.Conv2D(3, 3), k.Softmax(axis=3)]),
+    "windows that leave pixels out": stack(
+        lambda k: [k.Conv2D(3, 3, strides=(3, 2)), k.MaxPooling2D((2, 3)), k.ReLU(), k.Conv2D(2, 2), k.Dropout(0.5)]
+    ),
     "Dropout": stack(lambda k: [k.Conv2D(3, 3), k.Dropout(0.5)]),
     "Dropout with a seed": stack(lambda k: [k.Conv2D(3, 3), k.Dropout(0.5, seed=1)]),
     "SpatialDropout2D": stack(lambda k: [k.Conv2D(3, 3), k.SpatialDropout2D(0.5)]),
@@ -262,6 +267,19 @@ def test_the_classic_has_225034_parameters(keras: Any, tmp_path: Path) -> None:
     assert network.keras_version == keras.__version__
 
 
+def test_only_pixels_that_make_no_difference_to_keras_are_cut_off(pixels: Pixels, keras: Any, tmp_path: Path) -> None:
+    model = classic(keras)
+    randomise(model)
+    calibrate(model, pixels / 255)
+    graph = onnx.load_from_string(convert.to_onnx(save(model, tmp_path))).graph
+    ends = next(numpy_helper.to_array(item) for item in graph.initializer if item.name == graph.node[0].input[2])
+    assert (graph.node[0].op_type, ends.tolist()) == ("Slice", [26, 26])
+    for at, matters in ((25, True), (26, False), (27, False)):
+        changed = pixels.copy()
+        changed[:, at], changed[:, :, at] = 255 - pixels[:, at], 255 - pixels[:, :, at]
+        assert (answers(model, changed / 255) != answers(model, pixels / 255)).any() == matters
+
+
 def test_the_comparison_notices_a_weight_that_is_off_by_a_thousandth(
     pixels: Pixels, keras: Any, tmp_path: Path
 ) -> None:
@@ -315,6 +333,10 @@ def answers(model: Any, x: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def network_of(model: Any, folder: Path) -> Network:
+    return Network(convert.to_onnx(save(model, folder)))
+
+
+def save(model: Any, folder: Path) -> bytes:
     with warnings.catch_warnings(action="ignore"):  # that .h5 is old
         model.save(folder / "model.h5")
-    return Network(convert.to_onnx((folder / "model.h5").read_bytes()))
+    return (folder / "model.h5").read_bytes()
