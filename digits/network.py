@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,7 @@ class Network:
     """
 
     def __init__(self, model: bytes) -> None:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, on import; else it reports to its makers
-        import onnxruntime
-
+        onnxruntime = prepare()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # callers share the cores out by images, which wastes less of them
         try:
@@ -51,6 +50,14 @@ class Network:
         if batch.dtype != np.uint8 or batch.shape[1:] != (SIDE, SIDE):
             raise ValueError(f"a batch is uint8 (n, 28, 28), not {batch.dtype} {batch.shape}")
         return np.asarray(self._session.run(["probabilities"], {"pixels": batch})[0])
+
+
+def prepare() -> Any:
+    """Import ONNX Runtime, which otherwise happens when the first network is made."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, on import; else it reports to its makers
+    import onnxruntime
+
+    return onnxruntime
 
 
 def load(data: bytes) -> Network:

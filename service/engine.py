@@ -13,9 +13,9 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from digits import bundle, network
 from digits.bundle import Bundle, Manifest
 from digits.errors import Refused
 from digits.image import SIDE, Pixels
-from digits.network import Probabilities
+from digits.network import Network, Probabilities
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
@@ -60,9 +60,9 @@ class Engine:
         return {"Digits-Model-Version": self.identity["version"], "Digits-Model-Sha256": self.identity["sha256"]}
 
 
-def load(found: Bundle) -> Engine:
-    """Convert, check and warm up what was read. Raises `BadModel` and `BadBundle`."""
-    predict = network.load(found.h5)
+def load(found: Bundle, model: bytes) -> Engine:
+    """Check and warm up what was read, and converted to ONNX. Raises `BadModel` and `BadBundle`."""
+    predict = Network(model)
     bundle.check_golden(found, predict)
     inline = int(LOOP_SECONDS / duration(predict))
     facts = {"parameters": predict.parameters, "keras_version": predict.keras_version}
@@ -82,7 +82,8 @@ def duration(predict: Callable[[Pixels], Probabilities]) -> float:
     return min(once() for _ in range(5))
 
 
-Loaded = tuple[Engine | None, str | None]  # None where it is served already; and what is to be said
+Read = tuple[Bundle, bytes | None, str | None]  # converted, unless it is served already; and what is to be said
+Loaded = tuple[Engine | None, str | None]  # likewise
 
 
 class Models:
@@ -94,7 +95,7 @@ class Models:
         self._engine: Engine | None = None
         self._seen: Any = None  # the fingerprint of what was tried last
         self._one_at_a_time = asyncio.Lock()
-        self._ahead: Future[Loaded] | None = None  # what was begun before there was an event loop
+        self._ahead: Future[Read] | None = None  # what was read before there was an event loop
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
         self._patience = LOOK_AGAIN
 
@@ -105,12 +106,14 @@ class Models:
             raise NoModel(self.refusal or f"no model has been loaded from {self.folder} yet")
         return self._engine
 
-    def preload(self) -> None:
-        """Begin to load in a thread, so that the caller can import the rest meanwhile."""
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read and convert the model in a thread, which has ended when the block has."""
         self._seen = fingerprint(self.folder)
-        pool = ThreadPoolExecutor(1, "preload")
-        self._ahead = pool.submit(self._load)
-        pool.shutdown(wait=False)
+        with ThreadPoolExecutor(1, "reading") as pool:
+            self._ahead = pool.submit(self._read)
+            network.prepare()
+            yield
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
@@ -119,7 +122,7 @@ class Models:
         follower = asyncio.create_task(self._follow(stop))
         await asyncio.sleep(0)  # it begins to watch, so that no change from now on is missed
         if self._ahead:
-            await self._take_up(asyncio.wrap_future(self._ahead))
+            await self._take_up(asyncio.to_thread(self._load))
         await self.refresh()
         try:
             yield
@@ -170,10 +173,14 @@ class Models:
 
     def _load(self) -> Loaded:
         """Return the engine of the current bundle, or None when it is served already; and what is to be said."""
+        ahead, self._ahead = self._ahead, None
+        found, model, ignored = ahead.result() if ahead else self._read()
+        return load(found, model) if model else None, ignored
+
+    def _read(self) -> Read:
         found, ignored = bundle.read_current(self.folder), bundle.ignored(self.folder)
-        if self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}:
-            return None, ignored
-        return load(found), ignored
+        served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
+        return found, None if served else network.convert(found.h5), ignored
 
     async def _follow(self, stop: asyncio.Event) -> None:
         complaint = ""  # said once, not every few seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -49,6 +50,7 @@ class Settings:
         checks = {
             "DIGITS_PORT must lie between 0 and 65535": 0 <= self.port <= 65535,
             "DIGITS_WORKERS must be at least 0": self.workers >= 0,
+            "DIGITS_WORKERS must be 0 or 1 where this isn't Linux": FORKS or self.workers <= 1,
             "DIGITS_THREADS must be at least 0": self.threads >= 0,
             "DIGITS_MAX_BODY must be at least 1": self.max_body >= 1,
             "DIGITS_MAX_IMAGES must be at least 1": self.max_images >= 1,
@@ -62,7 +64,7 @@ class Settings:
 
     @property
     def processes(self) -> int:
-        return self.workers or min(cores(), MOST_PROCESSES)
+        return self.workers or (min(cores(), MOST_PROCESSES) if FORKS else 1)
 
     @property
     def threads_at_hand(self) -> int:
@@ -72,4 +74,5 @@ class Settings:
 MOST_PROCESSES = (
     4  # unless more are asked for: each takes about 100 MB, and up to 800 for a moment with a large picture
 )
+FORKS = sys.platform == "linux"  # and spreads connections over the processes; see `service.workers`
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")

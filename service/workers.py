@@ -1,48 +1,75 @@
-"""Worker processes that share a port. Knows nothing of what they serve."""
+"""Several processes that serve one port, and one that looks after them. Knows nothing of what they serve.
+
+They are forked, so that what was imported before takes its time and its memory once. Each gets a
+socket of its own: from one that all share, whichever worker wakes first takes most of a burst of
+connections; between several, the kernel spreads them (`SO_REUSEPORT`, socket(7)). Linux only.
+"""
 
 from __future__ import annotations
 
+import gc
+import logging
+import multiprocessing
+import signal
 import socket
+import sys
 from collections.abc import Callable
-from typing import Any
+from multiprocessing.process import BaseProcess
 
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
+from uvicorn.config import STARTUP_FAILURE
 
-FIRST_SECONDS = 10  # for the first worker, before the others are started all the same
+logger = logging.getLogger("uvicorn.error")
 
+Serve = Callable[[socket.socket], int]  # until a signal, with an exit status
 
-class Workers(Multiprocess):
-    """uvicorn's supervisor, but the first worker gets all cores until it serves."""
-
-    def init_processes(self) -> None:
-        first = Process(self.config, self.sockets)
-        first.start()
-        self.processes.append(first)
-        first.wait_until_ready(FIRST_SECONDS, self.should_exit)
-        for _ in range(1, self.processes_num):
-            self.processes.append(Process(self.config, self.sockets))
-            self.processes[-1].start()
+STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+PAUSE = 0.5  # seconds before a successor starts, which may well end as soon
 
 
-class Port(socket.socket):
-    """A port that is taken. Each worker that it is given to gets a socket of its own there.
-
-    From one socket that all share, whichever worker wakes first takes most of a burst of connections. Between
-    several, the kernel spreads them: `SO_REUSEPORT`, socket(7). That is Linux'; elsewhere workers share this one.
-    """
-
-    @classmethod
-    def of(cls, taken: socket.socket) -> Port:
-        port = cls(fileno=taken.detach())
-        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not before it was bound: a port in use is refused
-        return port
-
-    def __reduce__(self) -> tuple[Callable[..., socket.socket], tuple[Any, ...]]:
-        return another, (self.family, self.getsockname())
+def share(taken: socket.socket) -> socket.socket:
+    """Open a port that was bound to sockets of workers; a stranger's is still refused."""
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return taken
 
 
-def another(family: int, address: tuple[Any, ...]) -> socket.socket:
-    made = socket.socket(family)
+def another(port: socket.socket) -> socket.socket:
+    """Return one more socket on a shared port, to which nobody connects before it listens."""
+    made = socket.socket(port.family)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier service may linger
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(address)
+    made.bind(port.getsockname())
     return made
+
+
+def supervise(serve: Serve, port: socket.socket, count: int) -> int:
+    """Keep `count` workers at it until a signal. Returns 0, or `STARTUP_FAILURE` if one says that it cannot start."""
+    gc.freeze()  # what was made so far is in use for good; to look through it would copy its pages
+    signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP, signal.SIGCHLD})
+    workers = [start(serve, port) for _ in range(count)]
+    try:
+        while signal.sigwait({*STOP, signal.SIGCHLD}) == signal.SIGCHLD:
+            for index, worker in enumerate(workers):
+                if worker.exitcode == STARTUP_FAILURE:
+                    return STARTUP_FAILURE
+                if worker.exitcode is not None:
+                    logger.error("worker %s ended with status %s; another one starts", worker.pid, worker.exitcode)
+                    if signal.sigtimedwait(STOP, PAUSE):
+                        return 0
+                    workers[index] = start(serve, port)
+        return 0
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+
+
+def start(serve: Serve, port: socket.socket) -> BaseProcess:
+    worker = multiprocessing.get_context("fork").Process(target=work, args=(serve, port))
+    worker.start()
+    return worker
+
+
+def work(serve: Serve, port: socket.socket) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*STOP, signal.SIGCHLD})
+    sys.exit(serve(another(port)))

@@ -1,37 +1,75 @@
-"""Workers share a port, each with a socket of its own, and the kernel spreads connections over them."""
+"""Workers share a port, each with a socket of its own, and are replaced when they end."""
 
 from __future__ import annotations
 
-import pickle
+import os
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from service.workers import Port
+from service import workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other kernels don't spread connections")
 
+# Each worker answers every connection with its process id; "fail" makes it say that it cannot start.
+SERVE = """
+import os, socket, sys
+from uvicorn.config import STARTUP_FAILURE
+from service import workers
+
+def serve(own):
+    if "fail" in sys.argv:
+        return STARTUP_FAILURE
+    own.listen()
+    while True:
+        with own.accept()[0] as connection:
+            connection.send(str(os.getpid()).encode())
+
+port = socket.socket()
+port.bind(("127.0.0.1", 0))
+print(port.getsockname()[1], flush=True)
+sys.exit(workers.supervise(serve, workers.share(port), 2))
+"""
+
 
 @pytest.fixture
-def port() -> Iterator[Port]:
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    with Port.of(taken) as made:
-        yield made
+def port() -> Iterator[socket.socket]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield workers.share(taken)
 
 
-def arrive(port: Port) -> socket.socket:
+@pytest.fixture
+def supervisor() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    yield process
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def arrive(port: socket.socket) -> socket.socket:
     """Return what a worker makes of the port that it is given."""
-    made = pickle.loads(pickle.dumps(port))  # noqa: S301
-    assert isinstance(made, socket.socket)
+    made = workers.another(port)
     made.listen()
     made.setblocking(False)
     return made
 
 
-def test_connections_are_spread_over_the_workers(port: Port) -> None:
+def ask(port: int) -> int:
+    """Return the process id of the worker that a new connection gets to, as soon as there is one."""
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                return int(connection.recv(20))
+        except (ConnectionError, ValueError):  # not yet, or no longer
+            continue
+
+
+def test_connections_are_spread_over_the_workers(port: socket.socket) -> None:
     with arrive(port) as first, arrive(port) as second:
         clients = [socket.create_connection(port.getsockname()) for _ in range(60)]
         waiting = [accepted(first), accepted(second)]
@@ -41,7 +79,7 @@ def test_connections_are_spread_over_the_workers(port: Port) -> None:
     assert min(waiting) > 0  # by chance alone, once in 10^17 times
 
 
-def test_no_connection_waits_for_a_worker_that_is_gone(port: Port) -> None:
+def test_no_connection_waits_for_a_worker_that_is_gone(port: socket.socket) -> None:
     arrive(port).close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(port.getsockname())
@@ -52,9 +90,51 @@ def test_no_connection_waits_for_a_worker_that_is_gone(port: Port) -> None:
             client.close()
 
 
-def test_the_port_is_not_shared_with_strangers(port: Port) -> None:
+def test_the_port_is_not_shared_with_strangers(port: socket.socket) -> None:
     with socket.socket() as stranger, pytest.raises(OSError, match="Address already in use"):
         stranger.bind(port.getsockname())
+
+
+def test_a_worker_finds_its_port_though_connections_of_an_earlier_one_linger() -> None:
+    with socket.socket() as earlier:
+        earlier.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        earlier.bind(("127.0.0.1", 0))
+        earlier.listen()
+        with socket.create_connection(earlier.getsockname()) as client:
+            earlier.accept()[0].close()  # whoever closes first keeps the port for a while
+            assert client.recv(1) == b""
+        address = earlier.getsockname()
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(address)
+        workers.another(workers.share(taken)).close()
+
+
+def test_a_worker_that_dies_gets_a_successor(supervisor: subprocess.Popen[str]) -> None:
+    assert supervisor.stdout is not None
+    port = int(supervisor.stdout.readline())
+    first = ask(port)
+    os.kill(first, signal.SIGKILL)
+    seen = {ask(port)}
+    while len(seen) < 2:
+        seen.add(ask(port))
+    assert first not in seen
+
+
+def test_a_worker_that_cannot_start_ends_them_all() -> None:
+    done = subprocess.run([sys.executable, "-c", SERVE, "fail"], capture_output=True, timeout=30)
+    assert done.returncode == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_them_all(supervisor: subprocess.Popen[str], number: signal.Signals) -> None:
+    assert supervisor.stdout is not None
+    port = int(supervisor.stdout.readline())
+    ask(port)
+    supervisor.send_signal(number)
+    assert supervisor.wait(30) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def accepted(listener: socket.socket) -> int:
