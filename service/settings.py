@@ -23,7 +23,7 @@ class Settings:
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(8000, "port to listen on; 0 for any that is free")
     models: Path = setting(Path("models"), "folder in which bundles are published, or a `.h5` is dropped")
-    workers: int = setting(0, "processes, each with the model in memory; 0: one per core, up to 4")
+    workers: int = setting(0, "processes; 0: one per core, up to 4, or one where this isn't Linux")
     threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
     max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")
     max_images: int = setting(10_000, "images in a request; more is answered 413")
@@ -71,8 +71,6 @@ class Settings:
         return self.threads or cores()
 
 
-MOST_PROCESSES = (
-    4  # unless more are asked for: each takes about 100 MB, and up to 800 for a moment with a large picture
-)
+MOST_PROCESSES = 4  # unless more are asked for: each may take 800 MB for a moment, with a large picture
 FORKS = sys.platform == "linux"  # and spreads connections over the processes; see `service.workers`
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
