@@ -1,6 +1,6 @@
 """Turn the bytes of a picture into the 28x28 pixels that a network reads.
 
-    bytes -> identify -> decode -> image -> grey -> ink -> crop -> shrink -> centre -> pixels
+    bytes -> identify -> decode -> image -> grey -> ink -> strokes of one digit -> shrink -> centre -> pixels
 
 The target is the geometry of MNIST itself, as measured on its 70,000 images: ink bright on
 black, the longest side of the digit 20 px, and the centre of mass at index 14 (not 13.5) after a
@@ -9,6 +9,7 @@ shift by whole pixels. This module knows nothing of networks, bundles or HTTP.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.decode import decode, decode_plain, identify, is_plain
-from digits.errors import BadImage
+from digits.grey import Grey, factor, grey
+from digits.ink import SMALL, Mask, edges, ink, otsu, quantile
+from digits.strokes import one_digit
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
-Grey = NDArray[np.float32]  # (h, w) in 0...255
+Box = tuple[float, float, float, float]  # left, top, width, height
 
 SIDE = 28  # pixels on each side of an MNIST image
 BOX = 20  # pixels on the longest side of its digit
@@ -27,13 +30,36 @@ CENTRE = 14.0  # index of its centre of mass
 SUM_AND_MOMENT = np.stack([np.ones(SIDE), np.arange(SIDE)]).astype(np.float32)  # (2, 28), to be multiplied with
 
 FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
-LARGE = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
+LOOK = 128  # pixels on the longest side that is looked at; a larger picture is averaged down first
+FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
+MARGIN = 0.4  # of that side, on each side of it, when it is
+SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
+STROKE = 0.12  # of the longest side: what it is widened to
+FULL = 0.6  # quantile of the ink that is made fully bright
+SOME = 40  # of 255, from which on a pixel counts as ink there
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the network is given of a picture, and how that came about."""
+
+    pixels: Pixels
+    unchanged: bool = False  # because the picture has the geometry of MNIST
+    inverted: bool = False  # because its ink is darker than its paper
+    box: Box | None = None  # of the digit, in pixels of the picture; None where there is no ink
+    lines: int = 0  # ruled lines and frames that were removed
+    contrast: float = 0.0  # between ink and paper, of 255
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the network for each pixel of the picture."""
+        return BOX / max(self.box[2:]) if self.box else 1.0
 
 
 def read(data: bytes) -> Pixels:
     """Return the (28, 28) pixels of an encoded picture. Raises `BadImage`."""
     pixels = decode_plain(data) if is_plain(data) else None
-    return normalise(decode(identify(data))) if pixels is None else fit(pixels.astype(np.float32))
+    return normalise(decode(identify(data))) if pixels is None else fit(pixels.astype(np.float32)).pixels
 
 
 def normalise(image: Image.Image) -> Pixels:
@@ -41,74 +67,67 @@ def normalise(image: Image.Image) -> Pixels:
 
     A picture that has the geometry of MNIST already is returned as it is, bit for bit.
     """
-    return fit(grey(image))
+    return look(image).pixels
 
 
-def fit(array: Grey) -> Pixels:
+def look(image: Image.Image) -> Sight:
+    """Do as `normalise` does, and tell how. Raises `BadImage`."""
+    if image.size == (SIDE, SIDE) and image.mode == "RGB":
+        image = image.convert("L")  # three equal values may stand for one
+    by = factor(image.size, LOOK)
+    seen = enlarged(fit(grey(image, side=LOOK)), by)
+    if by == 1 or seen.box is None or max(seen.box[2:]) >= FINE * by:
+        return seen
+    left, top, right, bottom = around(seen.box, image.size)
+    closer = image.crop((left, top, right, bottom))
+    return moved(enlarged(fit(grey(closer, side=LOOK)), factor(closer.size, LOOK)), left, top)
+
+
+def around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of a box with a margin, within a picture."""
+    left, top, width, height = box
+    margin = MARGIN * max(width, height)
+    return (
+        max(0, int(left - margin)), max(0, int(top - margin)),
+        min(size[0], int(left + width + margin) + 1), min(size[1], int(top + height + margin) + 1),
+    )  # fmt: skip
+
+
+def enlarged(sight: Sight, by: int) -> Sight:
+    if sight.box is None or by == 1:
+        return sight
+    left, top, width, height = sight.box
+    return replace(sight, box=(left * by, top * by, width * by, height * by))
+
+
+def moved(sight: Sight, x: int, y: int) -> Sight:
+    if sight.box is None:
+        return sight
+    left, top, width, height = sight.box
+    return replace(sight, box=(left + x, top + y, width, height))
+
+
+def fit(array: Grey) -> Sight:
     """Return the (28, 28) pixels of brightnesses, or these themselves."""
     if looks_like_mnist(array):
-        return array.astype(np.uint8)
-    return centre(shrink(crop(ink(array))))
-
-
-def grey(image: Image.Image) -> Grey:
-    """Return (h, w) brightness in 0...255 of a picture of any mode; transparency becomes plain paper.
-
-    A picture with a side of more than `LARGE` comes out smaller, by a whole factor.
-    """
-    sixteen_bits = image.mode.startswith("I;16")
-    try:
-        image = reduce(direct(image))
-    except Exception as exc:  # a palette that the file only promises, say
-        raise BadImage("broken", "the colours of the image cannot be read") from exc
-    if sixteen_bits:
-        return np.asarray(image, np.float32) / np.float32(257)
-    if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
-        return stretch(np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0))
-    if image.mode in ("LA", "RGBA"):
-        return on_paper(np.asarray(image.convert("LA"), np.float32))
-    return np.asarray(image.convert("L"), np.float32)
-
-
-def direct(image: Image.Image) -> Image.Image:
-    """Return the picture in a mode whose values are brightnesses that can be averaged."""
-    if image.mode.startswith("I;16"):
-        return image.convert("I")
-    if image.has_transparency_data:
-        return image if image.mode == "RGBA" else image.convert("RGBA")
-    return image if image.mode in ("L", "RGB", "I", "F") else image.convert("L" if image.mode == "1" else "RGB")
-
-
-def reduce(image: Image.Image) -> Image.Image:
-    """Average blocks of pixels until no side is longer than `LARGE`, for the memory that arrays take."""
-    factor = -(-max(image.size) // LARGE)
-    return image.reduce(factor) if factor > 1 else image
-
-
-def stretch(array: NDArray[np.float64]) -> Grey:
-    low, high = array.min(), array.max()
-    return np.asarray((array - low) * (255 / max(high - low, 1e-300)), np.float32)
-
-
-def on_paper(grey_alpha: NDArray[np.float32]) -> Grey:
-    """Lay (h, w, 2) grey and alpha on a paper that its strokes stand out from.
-
-    Where most of the picture is opaque, what shows is the paper, and the rest is filled alike;
-    else what shows is the ink, dark or bright.
-    """
-    value, alpha = grey_alpha[..., 0], grey_alpha[..., 1] / 255
-    visible = value[alpha > 0.5]
-    if visible.size == 0:
-        return np.zeros_like(value)
-    middle = float(np.median(visible))
-    mostly_opaque = visible.size > value.size / 2
-    paper = middle if mostly_opaque else 0.0 if middle > 127 else 255.0
-    return np.asarray(value * alpha + np.float32(paper) * (1 - alpha), np.float32)
+        return Sight(array.astype(np.uint8), unchanged=True, box=(4, 4, BOX, BOX), contrast=float(array.max()))
+    strength, dark = ink(array)
+    threshold = otsu(strength)
+    mask = strength > max(threshold, FAINTEST)
+    if not mask.any():
+        return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
+    chosen, lines = one_digit(mask) if max(array.shape) >= SMALL else (mask, 0)
+    top, bottom, left, right = bounds(chosen)
+    full = quantile(strength[chosen], 0.5)
+    strokes = solid(strength, threshold / 2, full)
+    strokes[mask & ~chosen] = 0
+    pixels = centre(shrink(thicken(strokes[top:bottom, left:right], chosen[top:bottom, left:right])))
+    return Sight(pixels, False, dark, (left, top, right - left, bottom - top), lines, full)
 
 
 def looks_like_mnist(array: Grey) -> bool:
     """Tell whether a picture has MNIST's size, polarity, box and centre; all 70,000 have."""
-    if array.shape != (SIDE, SIDE) or array.max() < 254 or np.count_nonzero(border(array)) >= 2 * SIDE:
+    if array.shape != (SIDE, SIDE) or array.max() < 254 or np.count_nonzero(edges(array)) >= 2 * SIDE:
         return False  # the median of the 112 pixels of the border is above 0 as soon as half of them are
     columns = SUM_AND_MOMENT @ array  # (2, 28); all exact, for sums of whole numbers stay below 2²⁴
     rows = array @ SUM_AND_MOMENT[0]
@@ -120,28 +139,34 @@ def looks_like_mnist(array: Grey) -> bool:
     return box_fits and max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
 
 
-def ink(array: Grey) -> Grey:
-    """Return how much each pixel differs from the paper, in the direction in which the strokes do.
-
-    The paper is the median of the border. Strokes are few and far from it, noise is even on both
-    sides, so the third moment about the paper tells dark ink from bright.
-    """
-    difference = array - np.float32(np.median(border(array)))
-    direction = np.sign(np.mean(difference.astype(np.float64) ** 3))
-    return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32)
+def solid(strength: Grey, floor: float, full: float) -> Grey:
+    """Return 0 for paper and 255 for full ink; keeps the soft edge of a stroke, drops the grain of the paper."""
+    return np.asarray(np.clip((strength - floor) / (full - floor), 0, 1) * 255, np.float32)
 
 
-def crop(strength: Grey) -> Grey:
-    """Cut out the strokes, 0 for paper and 255 for full ink; shape (0, 0) when there is none."""
-    threshold = otsu(strength)
-    mask = strength > max(threshold, FAINTEST)
-    if not mask.any():
-        return np.zeros((0, 0), np.float32)
-    top, bottom, left, right = bounds(mask)
-    full = np.median(strength[mask])
-    floor = threshold / 2  # keeps the soft edge of a stroke, drops the grain of the paper
-    solid = np.clip((strength - floor) / (full - floor), 0, 1) * 255
-    return np.asarray(solid[top:bottom, left:right], np.float32)
+def thicken(strokes: Grey, mask: Mask) -> Grey:
+    """Widen strokes that are thinner than MNIST's: a fine pen, drawn on something large."""
+    missing = round(STROKE * max(mask.shape) - stroke_width(mask))
+    if missing < 1:
+        return strokes
+    wide = np.pad(strokes, missing)
+    for axis in (0, 1):
+        moved_by = [np.roll(wide, shift - missing // 2, axis) for shift in range(missing + 1)]
+        wide = np.maximum.reduce(moved_by)
+    top, bottom, left, right = bounds(wide > 127)
+    return np.asarray(wide[top:bottom, left:right])
+
+
+def stroke_width(mask: Mask) -> float:
+    """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
+    inside = mask.copy()
+    inside[1:] &= mask[:-1]
+    inside[:-1] &= mask[1:]
+    inside[:, 1:] &= mask[:, :-1]
+    inside[:, :-1] &= mask[:, 1:]
+    for outermost in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
+        outermost[...] = False
+    return float(2 * mask.sum() / max(mask.sum() - inside.sum(), 1))
 
 
 def shrink(strokes: Grey) -> Grey:
@@ -154,8 +179,13 @@ def shrink(strokes: Grey) -> Grey:
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = strokes
     weights = area_weights(side, BOX)
-    box = weights @ square @ weights.T
-    return np.asarray(box * np.float32(255 / max(box.max(), 1e-6)), np.float32)
+    return brighten(np.asarray(weights @ square @ weights.T, np.float32))
+
+
+def brighten(box: Grey) -> Grey:
+    """Make most of the ink fully bright, as it is in MNIST, however thin the strokes."""
+    some = box[box > min(SOME, box.max() / 2)]
+    return np.asarray(np.clip(box * np.float32(255 / max(quantile(some, FULL), 1e-6)), 0, 255), np.float32)
 
 
 def centre(box: Grey) -> Pixels:
@@ -166,10 +196,6 @@ def centre(box: Grey) -> Pixels:
         top, left = (int(np.clip(round(CENTRE - at), 0, SIDE - BOX)) for at in (y, x))
         pixels[top : top + BOX, left : left + BOX] = np.rint(box)
     return pixels
-
-
-def border(array: Grey) -> Grey:
-    return np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]])
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -188,20 +214,6 @@ def centre_of_mass(array: Grey) -> tuple[float, float]:
     total = array.sum(dtype=np.float64)
     rows, columns = array.sum(1, dtype=np.float64), array.sum(0, dtype=np.float64)
     return float(rows @ np.arange(len(rows)) / total), float(columns @ np.arange(len(columns)) / total)
-
-
-def otsu(strength: Grey) -> float:
-    """Return the threshold that separates two classes best (Otsu 1979), from 256 bins."""
-    high = float(strength.max())
-    if high <= 0:
-        return 0.0
-    counts, edges = np.histogram(strength, bins=256, range=(0, high))
-    below = np.cumsum(counts)  # (256,) pixels up to each bin
-    sums = np.cumsum(counts * edges[:-1])
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(edges[int(np.nanargmax(between)) + 1])
 
 
 def area_weights(n: int, m: int) -> NDArray[np.float32]:

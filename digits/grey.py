@@ -1,0 +1,90 @@
+"""Picture of any mode to brightness, along the colour in which ink and paper differ.
+
+Knows nothing of strokes: what comes out is a picture still, (h, w) of float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from digits.errors import BadImage
+
+Grey = NDArray[np.float32]  # (h, w) in 0...255
+
+
+def grey(image: Image.Image, *, side: int) -> Grey:
+    """Return (h, w) brightness in 0...255, no side longer than `side`; transparency becomes plain paper.
+
+    A longer one is averaged down by a whole factor. Raises `BadImage`.
+    """
+    sixteen_bits = image.mode.startswith("I;16")
+    try:
+        image = reduce(direct(image), side)
+    except Exception as exc:  # a palette that the file only promises, say
+        raise BadImage("broken", "the colours of the image cannot be read") from exc
+    if sixteen_bits:
+        return np.asarray(image, np.float32) / np.float32(257)
+    if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
+        return stretch(np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0))
+    if image.mode in ("LA", "RGBA"):
+        return on_paper(np.asarray(image.convert("LA"), np.float32))
+    if image.mode == "RGB":
+        return contrast(np.asarray(image, np.float32))
+    return np.asarray(image, np.float32)
+
+
+def direct(image: Image.Image) -> Image.Image:
+    """Return the picture in a mode whose values are brightnesses that can be averaged."""
+    if image.mode.startswith("I;16"):
+        return image.convert("I")
+    if image.has_transparency_data:
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    return image if image.mode in ("L", "RGB", "I", "F") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def factor(size: tuple[int, int], side: int) -> int:
+    """Return by which whole number to divide a picture's sides so that none is longer than `side`."""
+    return -(-max(size) // side)
+
+
+def reduce(image: Image.Image, side: int) -> Image.Image:
+    by = factor(image.size, side)
+    return image.reduce(by) if by > 1 else image
+
+
+def contrast(colours: NDArray[np.float32]) -> Grey:
+    """Return (h, w) for (h, w, 3): the mixture of red, green and blue that varies most, as its first component.
+
+    A red pen on white paper differs from it in green and blue, a pale one on brown paper in blue.
+    """
+    flat = colours.reshape(-1, 3)
+    difference = flat - np.median(flat[:: max(1, len(flat) // 4096)], axis=0)
+    axis = np.linalg.eigh(difference.T @ difference)[1][:, -1]
+    weights = axis * (np.sign(axis.sum()) or 1.0) / np.abs(axis).sum()
+    mixed = flat @ weights.astype(np.float32)
+    return np.asarray((mixed - min(float(mixed.min()), 0.0)).reshape(colours.shape[:2]), np.float32)
+
+
+def stretch(array: NDArray[np.float64]) -> Grey:
+    low, high = array.min(), array.max()
+    return np.asarray((array - low) * (255 / max(high - low, 1e-300)), np.float32)
+
+
+def on_paper(grey_alpha: NDArray[Any]) -> Grey:
+    """Lay (h, w, 2) grey and alpha on a paper that its strokes stand out from.
+
+    Where most of the picture is opaque, what shows is the paper, and the rest is filled alike;
+    else what shows is the ink, dark or bright.
+    """
+    value, alpha = grey_alpha[..., 0], grey_alpha[..., 1] / 255
+    visible = value[alpha > 0.5]
+    if visible.size == 0:
+        return np.zeros_like(value)
+    middle = float(np.median(visible))
+    mostly_opaque = visible.size > value.size / 2
+    paper = middle if mostly_opaque else 0.0 if middle > 127 else 255.0
+    return np.asarray(value * alpha + np.float32(paper) * (1 - alpha), np.float32)

@@ -1,0 +1,133 @@
+"""Find the ink on a paper: brightness to strength, whatever the light, the paper and the pen.
+
+    grey -> is the ink dark? -> how far each pixel stands out from the paper around it -> threshold
+
+Strength is (h, w) of float32, 0 for paper. This module knows nothing of digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.grey import Grey
+
+Mask = NDArray[np.bool_]  # (h, w), true for ink
+Window = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # np.maximum or np.minimum
+
+SMALL = 40  # pixels on the longest side, below which the paper is taken to be even, and strokes may fill it
+EVEN = 0.8  # share of a border that is alike where it is paper all around
+ALIKE = 0.15  # of the range of brightness
+THIN = 0.15  # of the longest side: no stroke of a digit is thicker where there is paper around it
+THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table
+
+
+def ink(grey: Grey) -> tuple[Grey, bool]:
+    """Return the strength of the ink, and whether it is darker than the paper."""
+    if max(grey.shape) < SMALL:
+        return differing(grey)
+    even = grey if is_even(grey) else level(grey)
+    dark = differing(even)[1] if even is grey or is_even(even) else thin_is_dark(grey)
+    return standing_out(grey if dark else -grey), dark
+
+
+def is_even(grey: Grey) -> bool:
+    """Tell whether there is the same paper nearly all around."""
+    border = edges(grey)
+    alike = np.abs(border - np.median(border)) < ALIKE * (grey.max() - grey.min())
+    return bool(alike.mean() > EVEN)
+
+
+def differing(grey: Grey) -> tuple[Grey, bool]:
+    """Return how far each pixel is from the paper, the median of the border, on the side of the strokes.
+
+    Strokes are few and far from it, noise is even on both sides, so the third moment about the
+    paper tells dark ink from bright.
+    """
+    difference = grey - np.float32(np.median(edges(grey)))
+    direction = np.sign((difference * difference * difference).sum(dtype=np.float64))
+    return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32), bool(direction < 0)
+
+
+def level(grey: Grey) -> Grey:
+    """Take away the plane that lies closest to most of the border: light that falls from one side."""
+    h, w = grey.shape
+    y, x = np.linspace(-1, 1, h, dtype=np.float32), np.linspace(-1, 1, w, dtype=np.float32)
+    border = edges(grey).astype(np.float64)
+    at = np.stack([np.ones_like(border), edges(np.repeat(y[:, None], w, 1)), edges(np.repeat(x[None], h, 0))], 1)
+    used = np.ones(len(border), bool)
+    plane = np.zeros(3)
+    for _ in range(3):
+        plane = np.linalg.lstsq(at[used], border[used], rcond=None)[0]
+        distance = np.abs(border - at @ plane)
+        used = distance <= quantile(distance, 0.7)
+    return np.asarray(grey - plane[1] * y[:, None] - plane[2] * x, np.float32)
+
+
+def thin_is_dark(grey: Grey) -> bool:
+    """Tell whether what is thin, away from the border, is dark rather than bright.
+
+    Where the border isn't paper, it says nothing of the paper. Strokes are thinner than what they enclose.
+    """
+    h, w = grey.shape
+    inner = np.s_[h // 10 : h - h // 10, w // 10 : w - w // 10]
+    strengths = (standing_out(side, THIN)[inner] for side in (grey, -grey))
+    dark, bright = ((strength * strength * strength).sum(dtype=np.float64) for strength in strengths)
+    return bool(dark >= bright)
+
+
+def standing_out(grey: Grey, share: float = THICK) -> Grey:
+    """Return how much darker each pixel is than what is around it: grey-scale closing, minus the picture.
+
+    (Serra 1982; "black top hat".) Whatever is wider than `share` of the longest side counts as paper.
+    """
+    width = int(max(grey.shape) * share) | 1
+    closed = within(np.minimum, within(np.maximum, grey, width), width)
+    return np.asarray(closed - grey, np.float32)
+
+
+def within(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
+    """Return the extreme of the square of an odd `width` around each element of (h, w)."""
+    return along_rows(extreme, along_rows(extreme, array, width).T, width).T
+
+
+def along_rows(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
+    """Return the extreme of the odd `width` elements around each, in its own row."""
+    beside = (len(array), width // 2)
+    wide = np.concatenate(
+        [np.broadcast_to(array[:, :1], beside), array, np.broadcast_to(array[:, -1:], beside)], axis=1
+    )
+    span = 1
+    while 2 * span <= width:  # each element is the extreme of so many from itself on
+        wide = extreme(wide[:, :-span], wide[:, span:])
+        span *= 2
+    rest = width - span
+    return extreme(wide[:, :-rest], wide[:, rest:]) if rest else wide
+
+
+def edges(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the pixels of the border of (h, w), those in the corners twice."""
+    return np.concatenate([array[0], array[-1], array[:, 0], array[:, -1]])
+
+
+def otsu(strength: Grey) -> float:
+    """Return the threshold that separates two classes best (Otsu 1979), from 256 bins."""
+    low, high = float(strength.min()), float(strength.max())
+    if high <= 0 or high == low:
+        return max(low, 0.0)
+    counts = np.bincount((strength * np.float32(255.99 / high)).astype(np.uint8).ravel(), minlength=256)
+    below = np.cumsum(counts)  # (256,) pixels up to each bin
+    sums = np.cumsum(counts * np.arange(256))
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return (int(np.nanargmax(between)) + 1) * high / 256
+
+
+def quantile(values: NDArray[Any], share: float) -> float:
+    """Return the value below which a share of the others lies; NumPy's own takes ten times as long for few."""
+    at = int(share * (values.size - 1))
+    return float(np.partition(values, at)[at])

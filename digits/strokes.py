@@ -1,0 +1,217 @@
+"""Choose, of the ink in a picture, what belongs to its one digit.
+
+    mask -> without the edges of page and cell -> without ruled lines -> the parts that stand together
+
+Masks are (h, w) of bool, true for ink. Every step only takes away, and knows nothing of brightness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.ink import Mask, along_rows
+
+EDGE = 0.18  # share of a side in which the edge of a page or cell is looked for
+FULL = 0.7  # share of a row that is ink where it belongs to such an edge
+LONG = 0.45  # share of a side that a ruled line runs without a gap
+CLOSE_TO_BORDER = 0.12  # share of a side
+SLIM = 0.09  # share of a side that a ruled line is thick at most
+CENTRED = 6.0  # how quickly a part counts for less away from the middle
+GAP = 0.22  # of the longest side of the main part: what is no farther from it belongs to it
+SIDE_GAP = 0.1  # the same from left to right, where neighbours are; parts of one digit lie above each other
+SPECK = 0.01  # of the main part's area, below which a part is dirt
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A connected piece of ink: its number of pixels, its centre, and its box, ends excluded."""
+
+    area: int
+    y: float
+    x: float
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def side(self) -> int:
+        return max(self.bottom - self.top, self.right - self.left)
+
+    def touches(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether it reaches the border of a picture."""
+        return self.top == 0 or self.left == 0 or self.bottom == shape[0] or self.right == shape[1]
+
+    def gaps(self, other: Part) -> tuple[int, int]:
+        """Return how many pixels lie between two boxes, from top to bottom and from left to right."""
+        return (
+            max(self.top - other.bottom, other.top - self.bottom, 0),
+            max(self.left - other.right, other.left - self.right, 0),
+        )
+
+
+def one_digit(mask: Mask) -> tuple[Mask, int]:
+    """Return the ink of the digit, all of it where nothing else is certain, and how many lines were removed."""
+    kept, lines = without_lines(without_edges(mask))
+    chosen = standing_together(kept)
+    return (chosen, lines) if chosen.any() else (mask, 0)
+
+
+# --- edges and lines ----------------------------------------------------------------------------
+
+
+def without_edges(mask: Mask) -> Mask:
+    """Clear what lies between the border and a row or column near it that is nearly all ink."""
+    return without_top_and_bottom(without_top_and_bottom(mask).T).T
+
+
+def without_top_and_bottom(mask: Mask) -> Mask:
+    depth = int(len(mask) * EDGE)
+    full = mask.mean(1) >= FULL
+    top, bottom = np.flatnonzero(full[:depth]), np.flatnonzero(full[::-1][:depth])
+    cleared = mask.copy()
+    if top.size:
+        cleared[: top[-1] + 2] = False  # and one more, for its soft edge
+    if bottom.size:
+        cleared[-(bottom[-1] + 2) :] = False
+    return cleared
+
+
+def without_lines(mask: Mask) -> tuple[Mask, int]:
+    """Remove ruled lines, but not the strokes that cross them; returns how many there were."""
+    level, rows = without_level_lines(mask)
+    upright, columns = without_level_lines(level.T)
+    return upright.T, rows + columns
+
+
+def without_level_lines(mask: Mask) -> tuple[Mask, int]:
+    """Remove lines from left to right, which may slope by a row for each `LONG` of the width."""
+    width = int(mask.shape[1] * LONG) | 1
+    thick = along_rows(np.maximum, mask.T.astype(np.uint8), 3).T
+    long = along_rows(np.maximum, along_rows(np.minimum, thick, width), width)
+    if not long.any():
+        return mask, 0
+    labels, parts = components((long > 0) & mask)
+    cleared, count = mask.copy(), 0
+    for number, part in enumerate(parts, 1):
+        if is_line(part, mask.shape):
+            line = labels == number
+            cleared &= ~line | crossed(line, mask)
+            count += 1
+    return cleared, count
+
+
+def is_line(part: Part, shape: tuple[int, ...]) -> bool:
+    """Tell a ruled line from the bar of a 7: it is slim, and spans the picture or reaches its border near an edge."""
+    h, w = shape
+    length = part.right - part.left
+    ends = (part.left <= 1) + (part.right >= w - 1)
+    near_edge = part.top <= CLOSE_TO_BORDER * h or part.bottom >= (1 - CLOSE_TO_BORDER) * h
+    spans = ends == 2 or (near_edge and (ends == 1 or length > 0.75 * w))
+    return spans and length >= 0.6 * w and part.area / length <= SLIM * h + 1
+
+
+def crossed(line: Mask, mask: Mask) -> Mask:
+    """Return the columns of a line that have ink right above and below it."""
+    h = len(mask)
+    wide = np.pad(mask, ((2, 2), (0, 0)))  # row y is y + 2 here
+    columns = np.flatnonzero(line.any(0))
+    top, bottom = line.argmax(0)[columns], h - 1 - line[::-1].argmax(0)[columns]
+    both = np.zeros(line.shape[1], bool)
+    both[columns] = wide[top, columns] & wide[top + 1, columns] & wide[bottom + 3, columns] & wide[bottom + 4, columns]
+    return line & both
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+def standing_together(mask: Mask) -> Mask:
+    """Keep the largest part near the middle, and those that stand with it; drop neighbours and dirt."""
+    labels, parts = components(mask)
+    if not parts:
+        return mask
+    main = max(parts, key=lambda part: weight(part, mask.shape))
+    keep = [False, *(part is main or belongs(part, main, mask.shape) for part in parts)]
+    return np.asarray(np.array(keep)[labels])
+
+
+def weight(part: Part, shape: tuple[int, ...]) -> float:
+    """Return how much a part looks like the digit that is meant: large, in the middle, not cut off."""
+    h, w = shape
+    away = ((part.y - h / 2) / h) ** 2 + ((part.x - w / 2) / w) ** 2
+    cut_off = 0.5 if part.touches(shape) else 1.0
+    return part.area * float(np.exp(-CENTRED * away)) * cut_off * min(3 * part.side / max(h, w), 1)
+
+
+def belongs(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
+    if part.area < max(SPECK * main.area, 3):
+        return False
+    above, beside = part.gaps(main)
+    gap = max(above, beside)
+    if part.touches(shape) and not main.touches(shape) and gap > 0.04 * main.side:
+        return False
+    large = part.area > 0.15 * main.area
+    return gap <= GAP * main.side and beside <= (0.18 if large else SIDE_GAP) * main.side
+
+
+def components(mask: Mask) -> tuple[NDArray[np.int32], list[Part]]:
+    """Label the pieces that hang together, corners included: 0 for paper, then the number of the piece.
+
+    By runs of ink within rows, and union-find over those that touch (Rosenfeld and Pfaltz 1966).
+    """
+    h, w = mask.shape
+    beyond = np.zeros((h, 1), np.int8)
+    steps = np.diff(np.concatenate([beyond, mask, beyond], axis=1), axis=1)  # (h, w + 1)
+    row, start = np.nonzero(steps == 1)
+    end = np.nonzero(steps == -1)[1]
+    group = grouped(len(row), *touching(row * (w + 2) + start, row * (w + 2) + end, w + 2))
+    change = np.zeros((h, w + 1), np.int32)
+    change[row, start] += group + 1
+    change[row, end] -= group + 1
+    labels = np.cumsum(change, axis=1, dtype=np.int32)[:, :w]
+    return labels, measured(group, row, start, end)
+
+
+def touching(start: NDArray[np.intp], end: NDArray[np.intp], stride: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pairs of runs, by index, that touch from one row to the next; both are given as row · stride + x."""
+    first = np.searchsorted(end, start + stride, "left")
+    last = np.searchsorted(start, end + stride, "right")
+    count = np.maximum(last - first, 0)
+    upper = np.repeat(np.arange(len(start)), count)
+    lower = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+    return upper, lower
+
+
+def grouped(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return for each of `count` things the number of its group, 0, 1, …, where a[i] and b[i] are of one."""
+    root = np.arange(count)
+    while (root[a] != root[b]).any():
+        lowest = np.minimum(root[a], root[b])
+        np.minimum.at(root, root[a], lowest)
+        np.minimum.at(root, root[b], lowest)
+        while (root[root] != root).any():
+            root = root[root]
+    return np.unique(root, return_inverse=True)[1] if count else root
+
+
+def measured(
+    group: NDArray[np.intp], row: NDArray[np.intp], start: NDArray[np.intp], end: NDArray[np.intp]
+) -> list[Part]:
+    """Return the parts that runs [start, end) of rows make up, by their groups."""
+    count = int(group.max()) + 1 if group.size else 0
+    length = end - start
+    area = np.bincount(group, length, count)
+    y = np.bincount(group, row * length, count) / np.maximum(area, 1)
+    x = np.bincount(group, (start + end - 1) / 2 * length, count) / np.maximum(area, 1)
+    far = np.iinfo(np.intp).max
+    low, high = np.full((2, count), far), np.zeros((2, count), np.intp)
+    for axis, (first, last) in enumerate(((row, row + 1), (start, end))):
+        np.minimum.at(low[axis], group, first)
+        np.maximum.at(high[axis], group, last)
+    return [
+        Part(int(area[i]), float(y[i]), float(x[i]), int(low[0, i]), int(high[0, i]), int(low[1, i]), int(high[1, i]))
+        for i in range(count)
+    ]
