@@ -20,6 +20,7 @@ Window = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # np.maximum or n
 
 SMALL = 40  # pixels on the longest side, below which the paper is taken to be even, and strokes may fill it
 EVEN = 0.8  # share of a border that is alike where it is paper all around
+SPREAD = 0.4  # share of a picture that is alike where it is the paper
 ALIKE = 0.15  # of the range of brightness
 THIN = 0.15  # of the longest side: no stroke of a digit is thicker where there is paper around it
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table
@@ -35,10 +36,11 @@ def ink(grey: Grey) -> tuple[Grey, bool]:
 
 
 def is_even(grey: Grey) -> bool:
-    """Tell whether there is the same paper nearly all around."""
+    """Tell whether there is the same paper nearly all around, and within: not a frame."""
     border = edges(grey)
-    alike = np.abs(border - np.median(border)) < ALIKE * (grey.max() - grey.min())
-    return bool(alike.mean() > EVEN)
+    paper, reach = np.median(border), ALIKE * (grey.max() - grey.min())
+    around, everywhere = ((np.abs(area - paper) < reach).mean() for area in (border, grey))
+    return bool(around > EVEN and everywhere > SPREAD)
 
 
 def differing(grey: Grey) -> tuple[Grey, bool]:
@@ -124,7 +126,8 @@ def otsu(strength: Grey) -> float:
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return (int(np.nanargmax(between)) + 1) * high / 256
+    best = np.flatnonzero(between == np.nanmax(between))  # several, where no pixel lies between the classes
+    return float((best[0] + best[-1]) / 2 + 1) * high / 256
 
 
 def quantile(values: NDArray[Any], share: float) -> float:

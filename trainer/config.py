@@ -23,7 +23,7 @@ class Config:
         "test/ images by class; the MNIST that comes with the project if not given"
     )  # fmt: skip
     output: Path = setting(Path("models"), "where the bundle is published")
-    epochs: int = setting(8, "passes over the training set")
+    epochs: int = setting(16, "passes over the training set")
     batch_size: int = setting(128, "images in one step")
     learning_rate: float = setting(2e-3, "of Adam at its highest; it warms up for a tenth of the steps, then falls")
     validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from digits.image import Pixels
+from trainer.augment import augment
 from trainer.config import Config
 from trainer.dataset import CLASSES, Labels, Part
 
@@ -36,13 +37,33 @@ def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: 
     )
     progress = Progress(config.epochs, steps, out)
     fitted = model.fit(
-        network_input(train.pixels), one_hot(train.labels),
+        Variants(train, batch_size, config.seed), epochs=config.epochs, verbose=0, callbacks=[progress],
         validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
-        batch_size=batch_size, epochs=config.epochs, verbose=0, callbacks=[progress],
     )  # fmt: skip
     return {key: [float(value) for value in values] for key, values in fitted.history.items()} | {
         "seconds": progress.seconds
     }
+
+
+class Variants(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+    """Batches of a training set, in another order and varied otherwise in each epoch; alike for equal seeds."""
+
+    def __init__(self, part: Part, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self.part, self.batch_size = part, batch_size
+        self.random = np.random.default_rng(seed)
+        self.order = self.random.permutation(len(part))
+
+    def __len__(self) -> int:
+        return -(-len(self.part) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        varied = augment(self.part.pixels[chosen], self.random)
+        return varied[..., np.newaxis], one_hot(self.part.labels[chosen])
+
+    def on_epoch_end(self) -> None:
+        self.order = self.random.permutation(len(self.part))
 
 
 def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

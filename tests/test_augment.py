@@ -1,0 +1,64 @@
+"""Variants of training images stay images, differ, and are alike for equal seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from digits.image import Pixels
+from tests.models import mnist
+from trainer.augment import AS_IT_IS, augment, bend, extents, sample
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Pixels:
+    return mnist(500)[0]
+
+
+def test_variants_are_floats_between_0_and_1(pixels: Pixels) -> None:
+    varied = augment(pixels, np.random.default_rng(0))
+    assert varied.shape == pixels.shape
+    assert varied.dtype == np.float32
+    assert varied.min() >= 0
+    assert varied.max() <= 1
+
+
+def test_equal_seeds_give_equal_variants_and_others_do_not(pixels: Pixels) -> None:
+    first, second, other = (augment(pixels, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_share_stays_as_it_is(pixels: Pixels) -> None:
+    varied = augment(pixels, np.random.default_rng(0))
+    same = (varied == pixels / np.float32(255)).all((1, 2)).mean()
+    assert abs(same - AS_IT_IS) < 0.07  # three standard deviations of 500 images
+
+
+def test_a_digit_stays_in_its_picture(pixels: Pixels) -> None:
+    """Ink may be thinned or spread by a half, but nothing falls over the border."""
+    varied = augment(pixels, np.random.default_rng(0))
+    assert np.median(varied.sum((1, 2)) / (pixels.sum((1, 2)) / 255)) == pytest.approx(1, abs=0.2)
+    assert varied[:, [0, -1]].mean() < 0.01 * varied.mean() * 28
+
+
+def test_extents_count_rows_and_columns() -> None:
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 4:24, 10:15] = 255
+    assert extents(image).tolist() == [[20, 5]]
+
+
+def test_sampling_at_the_pixels_themselves_changes_nothing(pixels: Pixels) -> None:
+    x = pixels.astype(np.float32)
+    here = np.broadcast_to(np.mgrid[0:28, 0:28].reshape(2, -1).astype(float), (len(x), 2, 784))
+    below = here + np.array([[1], [0]])
+    assert np.array_equal(sample(x, here), x)
+    assert np.array_equal(sample(x, below)[:, :-1], x[:, 1:])
+    assert (sample(x, below)[:, -1] == 0).all()  # beyond the border is paper
+
+
+def test_bending_moves_ink_and_keeps_its_amount(pixels: Pixels) -> None:
+    x = pixels.astype(np.float32) / np.float32(255)
+    bent = bend(x, extents(pixels), np.random.default_rng(0))
+    assert (np.abs(bent - x).mean((1, 2)) > 0.01).mean() > 0.9
+    assert 0.7 < np.median(bent.sum((1, 2)) / x.sum((1, 2))) < 1.3
