@@ -19,7 +19,7 @@ from PIL import Image
 from digits.decode import decode, decode_plain, identify, is_plain
 from digits.grey import Grey, factor, grey
 from digits.ink import SMALL, Mask, edges, ink, otsu, quantile
-from digits.strokes import one_digit
+from digits.strokes import Choice, one_digit
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
@@ -29,7 +29,7 @@ BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
 SUM_AND_MOMENT = np.stack([np.ones(SIDE), np.arange(SIDE)]).astype(np.float32)  # (2, 28), to be multiplied with
 
-FAINTEST = 1.0  # of 255, below which a difference from the paper is rounding, not ink
+FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 LOOK = 128  # pixels on the longest side that is looked at; a larger picture is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
@@ -47,7 +47,9 @@ class Sight:
     unchanged: bool = False  # because the picture has the geometry of MNIST
     inverted: bool = False  # because its ink is darker than its paper
     box: Box | None = None  # of the digit, in pixels of the picture; None where there is no ink
+    shift: tuple[int, int] = (0, 0)  # of the digit from the middle of the 28x28, to the right and down
     lines: int = 0  # ruled lines and frames that were removed
+    others: int = 0  # further digits that there seem to be
     contrast: float = 0.0  # between ink and paper, of 255
 
     @property
@@ -58,20 +60,32 @@ class Sight:
 
 def read(data: bytes) -> Pixels:
     """Return the (28, 28) pixels of an encoded picture. Raises `BadImage`."""
+    return (see_plain(data) or see(identify(data))).pixels
+
+
+def see_plain(data: bytes) -> Sight | None:
+    """Look at a plain PNG of 28x28 pixels the short way, if it is one."""
     pixels = decode_plain(data) if is_plain(data) else None
-    return normalise(decode(identify(data))) if pixels is None else fit(pixels.astype(np.float32)).pixels
+    return None if pixels is None else fit(pixels.astype(np.float32))
+
+
+def see(identified: Image.Image) -> Sight:
+    """Decode and look at what was identified; a large JPEG is decoded smaller. Raises `BadImage`."""
+    side = max(identified.size)
+    decoded = decode(identified)
+    return enlarged(look(decoded), side / max(decoded.size))
 
 
 def normalise(image: Image.Image) -> Pixels:
-    """Return the (28, 28) pixels of a picture with one digit; of a blank one, zeros.
-
-    A picture that has the geometry of MNIST already is returned as it is, bit for bit.
-    """
+    """Return the (28, 28) pixels of a picture with one digit. Raises `BadImage`."""
     return look(image).pixels
 
 
 def look(image: Image.Image) -> Sight:
-    """Do as `normalise` does, and tell how. Raises `BadImage`."""
+    """Find the digit in a picture and bring it to MNIST's geometry; of a blank one, zeros. Raises `BadImage`.
+
+    A picture that has this geometry already stays as it is, bit for bit.
+    """
     if image.size == (SIDE, SIDE) and image.mode == "RGB":
         image = image.convert("L")  # three equal values may stand for one
     by = factor(image.size, LOOK)
@@ -93,7 +107,7 @@ def around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     )  # fmt: skip
 
 
-def enlarged(sight: Sight, by: int) -> Sight:
+def enlarged(sight: Sight, by: float) -> Sight:
     if sight.box is None or by == 1:
         return sight
     left, top, width, height = sight.box
@@ -116,13 +130,14 @@ def fit(array: Grey) -> Sight:
     mask = strength > max(threshold, FAINTEST)
     if not mask.any():
         return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
-    chosen, lines = one_digit(mask) if max(array.shape) >= SMALL else (mask, 0)
-    top, bottom, left, right = bounds(chosen)
-    full = quantile(strength[chosen], 0.5)
+    choice = one_digit(mask) if max(array.shape) >= SMALL else Choice(mask)
+    top, bottom, left, right = bounds(choice.mask)
+    full = quantile(strength[choice.mask], 0.5)
     strokes = solid(strength, threshold / 2, full)
-    strokes[mask & ~chosen] = 0
-    pixels = centre(shrink(thicken(strokes[top:bottom, left:right], chosen[top:bottom, left:right])))
-    return Sight(pixels, False, dark, (left, top, right - left, bottom - top), lines, full)
+    strokes[mask & ~choice.mask] = 0
+    pixels, shift = centre(shrink(thicken(strokes[top:bottom, left:right], choice.mask[top:bottom, left:right])))
+    box = (left, top, right - left, bottom - top)
+    return Sight(pixels, False, dark, box, shift, choice.lines, choice.others, full)
 
 
 def looks_like_mnist(array: Grey) -> bool:
@@ -188,14 +203,16 @@ def brighten(box: Grey) -> Grey:
     return np.asarray(np.clip(box * np.float32(255 / max(quantile(some, FULL), 1e-6)), 0, 255), np.float32)
 
 
-def centre(box: Grey) -> Pixels:
-    """Place the (20, 20) box in (28, 28) so that the centre of mass comes nearest to index 14."""
+def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
+    """Place the (20, 20) box in (28, 28) so that the centre of mass comes nearest to index 14; tells the shift."""
     pixels = np.zeros((SIDE, SIDE), np.uint8)
-    if box.max() > 0:
-        y, x = centre_of_mass(box)
-        top, left = (int(np.clip(round(CENTRE - at), 0, SIDE - BOX)) for at in (y, x))
-        pixels[top : top + BOX, left : left + BOX] = np.rint(box)
-    return pixels
+    if not box.max() > 0:
+        return pixels, (0, 0)
+    y, x = centre_of_mass(box)
+    top, left = (int(np.clip(round(CENTRE - at), 0, SIDE - BOX)) for at in (y, x))
+    pixels[top : top + BOX, left : left + BOX] = np.rint(box)
+    middle = (SIDE - BOX) // 2
+    return pixels, (left - middle, top - middle)
 
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

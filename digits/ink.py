@@ -22,6 +22,8 @@ SMALL = 40  # pixels on the longest side, below which the paper is taken to be e
 EVEN = 0.8  # share of a border that is alike where it is paper all around
 SPREAD = 0.4  # share of a picture that is alike where it is the paper
 ALIKE = 0.15  # of the range of brightness
+PRIOR = 3.0  # how much more often people write dark on light, where their paper isn't even
+DIM = 48.0  # of 255: paper that is darker than this is too dark to tell its shadows from ink
 THIN = 0.15  # of the longest side: no stroke of a digit is thicker where there is paper around it
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table
 
@@ -32,7 +34,7 @@ def ink(grey: Grey) -> tuple[Grey, bool]:
         return differing(grey)
     even = grey if is_even(grey) else level(grey)
     dark = differing(even)[1] if even is grey or is_even(even) else thin_is_dark(grey)
-    return standing_out(grey if dark else -grey), dark
+    return (absorbed(grey) if dark else standing_out(-grey)), dark
 
 
 def is_even(grey: Grey) -> bool:
@@ -78,7 +80,13 @@ def thin_is_dark(grey: Grey) -> bool:
     inner = np.s_[h // 10 : h - h // 10, w // 10 : w - w // 10]
     strengths = (standing_out(side, THIN)[inner] for side in (grey, -grey))
     dark, bright = ((strength * strength * strength).sum(dtype=np.float64) for strength in strengths)
-    return bool(dark >= bright)
+    return bool(PRIOR * dark >= bright)
+
+
+def absorbed(grey: Grey) -> Grey:
+    """Return which share of its paper's light each pixel lacks, of 255: ink is as strong in shadow as beside it."""
+    missing = standing_out(grey)
+    return np.asarray(255 * missing / np.maximum(grey + missing, DIM), np.float32)
 
 
 def standing_out(grey: Grey, share: float = THICK) -> Grey:

@@ -53,22 +53,39 @@ class Part:
         )
 
 
-def one_digit(mask: Mask) -> tuple[Mask, int]:
-    """Return the ink of the digit, all of it where nothing else is certain, and how many lines were removed."""
-    kept, lines = without_lines(without_edges(mask))
-    chosen = standing_together(kept)
-    return (chosen, lines) if chosen.any() else (mask, 0)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The ink of the digit, how many edges and lines were removed, and how many other digits there may be."""
+
+    mask: Mask
+    lines: int = 0
+    others: int = 0
+
+
+def one_digit(mask: Mask) -> Choice:
+    """Choose the ink of the digit, all of it where nothing else is certain."""
+    inner, edges = without_edges(mask)
+    kept, lines = without_lines(inner)
+    labels, parts = components(kept)
+    if not parts:
+        return Choice(mask)
+    main = max(parts, key=lambda part: weight(part, mask.shape))
+    together = [part is main or belongs(part, main, mask.shape) for part in parts]
+    others = [part for part, kept in zip(parts, together, strict=True) if not kept and is_rival(part, main, mask.shape)]
+    return Choice(np.asarray(np.array([False, *together])[labels]), edges + lines, len(others))
 
 
 # --- edges and lines ----------------------------------------------------------------------------
 
 
-def without_edges(mask: Mask) -> Mask:
-    """Clear what lies between the border and a row or column near it that is nearly all ink."""
-    return without_top_and_bottom(without_top_and_bottom(mask).T).T
+def without_edges(mask: Mask) -> tuple[Mask, int]:
+    """Clear what lies between the border and a row or column near it that is nearly all ink; counts the sides."""
+    upright, rows = without_top_and_bottom(mask)
+    turned, columns = without_top_and_bottom(upright.T)
+    return turned.T, rows + columns
 
 
-def without_top_and_bottom(mask: Mask) -> Mask:
+def without_top_and_bottom(mask: Mask) -> tuple[Mask, int]:
     depth = int(len(mask) * EDGE)
     full = mask.mean(1) >= FULL
     top, bottom = np.flatnonzero(full[:depth]), np.flatnonzero(full[::-1][:depth])
@@ -77,7 +94,7 @@ def without_top_and_bottom(mask: Mask) -> Mask:
         cleared[: top[-1] + 2] = False  # and one more, for its soft edge
     if bottom.size:
         cleared[-(bottom[-1] + 2) :] = False
-    return cleared
+    return cleared, bool(top.size) + bool(bottom.size)
 
 
 def without_lines(mask: Mask) -> tuple[Mask, int]:
@@ -128,16 +145,6 @@ def crossed(line: Mask, mask: Mask) -> Mask:
 # --- parts --------------------------------------------------------------------------------------
 
 
-def standing_together(mask: Mask) -> Mask:
-    """Keep the largest part near the middle, and those that stand with it; drop neighbours and dirt."""
-    labels, parts = components(mask)
-    if not parts:
-        return mask
-    main = max(parts, key=lambda part: weight(part, mask.shape))
-    keep = [False, *(part is main or belongs(part, main, mask.shape) for part in parts)]
-    return np.asarray(np.array(keep)[labels])
-
-
 def weight(part: Part, shape: tuple[int, ...]) -> float:
     """Return how much a part looks like the digit that is meant: large, in the middle, not cut off."""
     h, w = shape
@@ -155,6 +162,12 @@ def belongs(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
         return False
     large = part.area > 0.15 * main.area
     return gap <= GAP * main.side and beside <= (0.18 if large else SIDE_GAP) * main.side
+
+
+def is_rival(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
+    """Tell whether a part that doesn't belong to the main one is a digit as well: whole, and nearly as tall."""
+    tall = part.bottom - part.top > 0.6 * (main.bottom - main.top)
+    return tall and part.area > 0.25 * main.area and not part.touches(shape)
 
 
 def components(mask: Mask) -> tuple[NDArray[np.int32], list[Part]]:

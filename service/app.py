@@ -19,7 +19,7 @@ from service import schemas
 from service.engine import Models, NoModel
 from service.errors import Problem, add_handlers
 from service.middleware import PagePolicy
-from service.openapi import MODEL_HEADERS, errors, predict_array, predict_body
+from service.openapi import MODEL_HEADERS, errors, predict_array, predict_body, predict_parameters
 from service.predict import Predictor
 from service.raw import RawRoute
 from service.settings import Settings
@@ -72,14 +72,19 @@ def add_predict(app: FastAPI, predictor: Predictor) -> None:
     )
 
     async def predict(request: Request) -> Response:
-        """Read the digit in each image. One that can't be read gets an `error` of its own; 200 if any could."""
+        """Read the digit in each image.
+
+        One that can't be read gets an `error` of its own; 200 if any could. One that holds no digit, or
+        several, gets `digit: null` and a `reason`.
+        """
         return await predictor.answer(request)
 
     as_array: Responses = {200: {"content": {"application/x-npy": predict_array()}, "headers": MODEL_HEADERS}}
     app.router.add_api_route(
         "/predict", predict, methods=["POST"], operation_id="predict", tags=["predict"],
         response_model=schemas.Predictions, responses=as_array | refused | others,
-        openapi_extra={"requestBody": predict_body()}, route_class_override=RawRoute,
+        openapi_extra={"parameters": predict_parameters(), "requestBody": predict_body()},
+        route_class_override=RawRoute,
     )  # fmt: skip
 
 

@@ -55,6 +55,13 @@ class Engine:
         return {"version": self.manifest["version"], "sha256": self.manifest["model"]["sha256"]}
 
     @cached_property
+    def threshold(self) -> float:
+        """The confidence below which an image is taken to hold no digit; 0 where the manifest names none."""
+        thresholds = self.manifest.get("thresholds")
+        value = thresholds.get("not_a_digit") if isinstance(thresholds, dict) else None
+        return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 0.0
+
+    @cached_property
     def headers(self) -> dict[str, str]:
         """The identity, for answers that have no other place for it."""
         return {"Digits-Model-Version": self.identity["version"], "Digits-Model-Sha256": self.identity["sha256"]}

@@ -28,9 +28,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from digits import image
-from digits.decode import decode, identify, is_plain
+from digits.decode import identify, is_plain
 from digits.errors import BadImage
-from digits.image import SIDE, Pixels
+from digits.image import SIDE, Pixels, Sight
 from service.errors import Problem
 
 logger = logging.getLogger("uvicorn.error")
@@ -50,6 +50,7 @@ class Images:
     pixels: Pixels  # (n, 28, 28); zeros where an image was refused
     refused: dict[int, BadImage] = field(default_factory=dict)  # by index
     names: Sequence[str | None] = ()  # of the files, if there were any
+    sights: Sequence[Sight | None] = ()  # how their pixels came about
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,13 @@ class Item:
         """Tell whether decoding takes no longer than a visit to a thread."""
         return not isinstance(self.content, bytes) or is_plain(self.content)
 
-    def pixels(self) -> Pixels | BadImage | Image:
+    def sight(self) -> Sight | BadImage | Image:
         """Decode what has to be decoded, but leave a large picture as it is; meant for a thread."""
         if isinstance(self.content, BadImage):
             return self.content
         try:
-            return read_array(self.content) if self.content.startswith(NPY_MAGIC) else read_small(self.content)
+            is_array = self.content.startswith(NPY_MAGIC)
+            return Sight(read_array(self.content), unchanged=True) if is_array else read_small(self.content)
         except BadImage as exc:
             return exc
         except Exception:  # a defect of ours: for the log, and for this image, but not for its neighbours
@@ -85,19 +87,19 @@ def read_array(data: bytes) -> Pixels:
     return array
 
 
-def read_small(data: bytes) -> Pixels | Image:
-    """Return the pixels of a picture, or the picture itself if it is large. Raises `BadImage`."""
-    if is_plain(data):
-        return image.read(data)
+def read_small(data: bytes) -> Sight | Image:
+    """Look at a picture, or return the picture itself if it is large. Raises `BadImage`."""
+    if plain := image.see_plain(data):
+        return plain
     picture = identify(data)
     large = picture.width * picture.height > LARGE
-    return picture if large else image.normalise(decode(picture))
+    return picture if large else image.see(picture)
 
 
-def decode_large(picture: Image) -> Pixels | BadImage:
-    """Decode what `Item.pixels` left; a few of these at once would take gigabytes."""
+def decode_large(picture: Image) -> Sight | BadImage:
+    """Decode what `Item.sight` left; a few of these at once would take gigabytes."""
     try:
-        return image.normalise(decode(picture))
+        return image.see(picture)
     except BadImage as exc:
         return exc
     except Exception:  # as above

@@ -55,6 +55,22 @@ def predict_body() -> dict[str, Any]:
     }
 
 
+def predict_parameters() -> list[dict[str, Any]]:
+    """Return the query parameters of `/predict`."""
+    explain = {"type": "boolean", "default": False}
+    threshold = {"type": "number", "minimum": 0, "maximum": 1}
+    return [
+        {
+            "name": "explain", "in": "query", "schema": explain,
+            "description": "also tell what the network saw of each image, and how that came about",
+        },
+        {
+            "name": "threshold", "in": "query", "schema": threshold,
+            "description": "confidence below which an image holds no digit; by default what the model's manifest says",
+        },
+    ]  # fmt: skip
+
+
 def predict_array() -> dict[str, Any]:
     """Return the answer of `/predict` to those who prefer an array."""
     what = "a NumPy file: float32, (n, 10) probabilities, a row of NaN for an image that could not be read"

@@ -11,20 +11,18 @@ small ones never wait behind them.
 from __future__ import annotations
 
 import asyncio
-import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
-import orjson
 from PIL.Image import Image
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from digits.errors import BadImage
-from digits.image import SIDE, Pixels
+from digits.image import SIDE, Sight
 from digits.network import Probabilities
 from service.batcher import Batcher
 from service.bodies import Bodies
@@ -32,9 +30,10 @@ from service.engine import Engine, Models
 from service.errors import Problem, QueueFull
 from service.items import NPY_MAGIC, SHORT, Images, Item, decode_large, find_reader, prefers_npy
 from service.settings import Settings
+from service.verdicts import Wishes, as_json, as_npy, read_wishes
 
 T = TypeVar("T")
-Outcome = Pixels | BadImage
+Outcome = Sight | BadImage
 
 CHUNK = 8  # small images decoded in one visit to a thread
 FEW = 64  # images of an answer that is written in less time than it takes to get to a thread and back
@@ -65,6 +64,7 @@ class Predictor:
         headers = dict(request.scope["headers"])
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
+        wishes = read_wishes(request.scope["query_string"])
         read = find_reader(headers.get(b"content-type", b""), self.max_images)
         self._bodies.check_length(headers.get(b"content-length", b""))
         body = await self._bodies.read(request)
@@ -73,11 +73,13 @@ class Predictor:
                 raise Problem(400, "empty_body", "the request has no body")
             quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
             found = read(body) if quick else await self._off_loop(read, body)
-            return await self._answer(request, engine, found, prefers_npy(headers.get(b"accept", b"")))
+            return await self._answer(request, engine, found, wishes, prefers_npy(headers.get(b"accept", b"")))
         finally:
             self._bodies.free(body)
 
-    async def _answer(self, request: Request, engine: Engine, found: Images | list[Item], to_npy: bool) -> Response:
+    async def _answer(
+        self, request: Request, engine: Engine, found: Images | list[Item], wishes: Wishes, to_npy: bool
+    ) -> Response:
         count = len(found.pixels) if isinstance(found, Images) else len(found)
         if not count:
             raise Problem(422, "no_images", "the request holds no image")
@@ -91,7 +93,9 @@ class Predictor:
             if to_npy:
                 return Response(as_npy(rows), status, engine.headers, "application/x-npy")
             body = (
-                as_json(engine, images, rows) if count <= FEW else await self._off_loop(as_json, engine, images, rows)
+                as_json(engine, images, rows, wishes)
+                if count <= FEW
+                else await self._off_loop(as_json, engine, images, rows, wishes)
             )
             return Response(body, status, media_type="application/json")
         finally:
@@ -113,7 +117,7 @@ class Predictor:
     async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
         """Decode visit after visit, as many at once as there are threads; other requests get their turn between."""
         if len(items) == 1 and items[0].is_quick:
-            return gather(items, [await self._settle(request, items[0].pixels())])
+            return gather(items, [await self._settle(request, items[0].sight())])
         stride = CHUNK * self.threads
         outcomes: list[Outcome] = []
         for start in range(0, len(items), stride):
@@ -142,37 +146,16 @@ async def in_thread(pool: Executor, function: Callable[..., T], *arguments: Any)
 
 
 def decode(items: Sequence[Item]) -> list[Outcome | Image]:
-    return [item.pixels() for item in items]
+    return [item.sight() for item in items]
 
 
 def gather(items: Sequence[Item], outcomes: Sequence[Outcome]) -> Images:
     """Put what was decoded into one array."""
-    images = Images(np.zeros((len(items), SIDE, SIDE), np.uint8), names=[item.name for item in items])
+    sights = [None if isinstance(outcome, BadImage) else outcome for outcome in outcomes]
+    images = Images(np.zeros((len(items), SIDE, SIDE), np.uint8), names=[item.name for item in items], sights=sights)
     for index, outcome in enumerate(outcomes):
         if isinstance(outcome, BadImage):
             images.refused[index] = outcome
         else:
-            images.pixels[index] = outcome
+            images.pixels[index] = outcome.pixels
     return images
-
-
-def as_npy(rows: Probabilities) -> bytes:
-    file = io.BytesIO()
-    np.save(file, rows)
-    return file.getvalue()
-
-
-def as_json(engine: Engine, images: Images, rows: Probabilities) -> bytes:
-    answer = {"model": engine.identity, "predictions": list(predictions(images, rows))}
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def predictions(images: Images, rows: Probabilities) -> Iterator[dict[str, Any]]:
-    names = images.names or [None] * len(rows)
-    for index, (name, row) in enumerate(zip(names, rows, strict=True)):
-        if refused := images.refused.get(index):
-            error = {"code": refused.code, "message": str(refused)}
-            yield {"index": index, "name": name, "error": error}
-        else:
-            digit = int(row.argmax())
-            yield {"index": index, "name": name, "digit": digit, "confidence": row[digit], "probabilities": row}

@@ -23,14 +23,32 @@ class Identity(BaseModel):
     sha256: str = Field(description="SHA-256 of the .h5 file", min_length=64, max_length=64)
 
 
+class Explanation(BaseModel):
+    """What the network saw of an image, and how that came about."""
+
+    image: str = Field(description="the 28 x 28 pixels, as a PNG in base64", json_schema_extra={"format": "byte"})
+    unchanged: bool = Field(description="whether the pixels were taken as they are: arrays, and what is MNIST's own")
+    inverted: bool = Field(description="whether the ink was darker than the paper")
+    box: tuple[float, float, float, float] | None = Field(
+        description="left, top, width and height of the digit, in pixels of the upright image"
+    )
+    scale: float = Field(description="pixels of the network for each pixel of the image", gt=0)
+    shift: tuple[int, int] = Field(description="of the digit from the middle of the 28 x 28, to the right and down")
+    lines_removed: int = Field(description="ruled lines and lines of a frame", ge=0)
+    ink: float = Field(description="contrast between ink and paper", ge=0, le=1)
+
+
 class Prediction(BaseModel):
     """What was read in one image."""
 
     index: int = Field(description="place of the image in the request, from 0", ge=0)
     name: str | None = Field(description="name of the uploaded file, if there was one")
-    digit: int = Field(ge=0, le=9)
-    confidence: float = Field(description="probability of that digit", ge=0, le=1)
+    digit: int | None = Field(description="null where none can be read; `reason` says why", ge=0, le=9)
+    reason: Literal["blank", "several_digits", "not_a_digit"] | None = Field(description="why there is no digit")
+    confidence: float = Field(description="the highest of the probabilities", ge=0, le=1)
     probabilities: list[float] = Field(description="of the digits 0 to 9", min_length=10, max_length=10)
+    alternatives: list[tuple[int, float]] = Field(description="the next best digits and their probabilities")
+    explanation: Explanation | None = Field(default=None, description="only with `?explain=true`")
 
 
 class Failure(BaseModel):

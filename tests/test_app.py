@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from digits import bundle
 from service import schemas
 from service.app import create_app
-from service.engine import Models
+from service.engine import Engine, Models
 from service.raw import Shortcut
 from service.settings import Settings
+from tests import drawing
 from tests.conftest import Serve
 from tests.models import mnist, png
 
@@ -183,6 +186,81 @@ async def test_digits_are_read(client: httpx.AsyncClient) -> None:
     response = await client.post("/predict", content=npy(IMAGES), headers=NPY)
     digits = [item["digit"] for item in response.json()["predictions"]]
     assert np.mean(digits == LABELS) > 0.7
+
+
+async def test_the_next_best_digits_are_listed(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", content=npy(IMAGES[:20]), headers=NPY)
+    for item in response.json()["predictions"]:
+        order = np.argsort(item["probabilities"])[::-1]
+        assert item["digit"] == order[0]
+        assert item["alternatives"] == [[digit, item["probabilities"][digit]] for digit in order[1:3]]
+
+
+async def test_what_is_no_digit_gets_none_and_the_reason(client: httpx.AsyncClient) -> None:
+    """A threshold of 1 doubts everything; but what is blank, or two digits, is no digit whatever the threshold."""
+    one, two = (
+        drawing.written(image, left=left, height=60) for image, left in zip(IMAGES[:2], (0.3, 0.75), strict=True)
+    )
+    pictures = [drawing.picture(paper) for paper in (one, np.minimum(one, two), np.full_like(one, 200))]
+    files = [("images", (f"{index}.png", encoded(picture))) for index, picture in enumerate(pictures)]
+    reasons = {}
+    for threshold in (0, 1):
+        response = await client.post("/predict", params={"threshold": threshold}, files=files)
+        answer = schemas.Predictions.model_validate(response.json(), extra="forbid").predictions
+        assert [getattr(item, "digit", "error") is None for item in answer] == [threshold == 1, True, True]
+        reasons[threshold] = [getattr(item, "reason", "error") for item in answer]
+    assert reasons == {
+        0: [None, "several_digits", "blank"],
+        1: ["not_a_digit", "several_digits", "blank"],
+    }
+
+
+async def test_the_threshold_is_the_manifests_unless_a_request_says_otherwise(published: Path) -> None:
+    manifest = bundle.read_current(published).manifest
+    assert "thresholds" not in manifest
+    engine = Engine(lambda batch: np.full((len(batch), 10), 0.1, np.float32), manifest, published)
+    assert engine.threshold == 0
+    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": 0.6}}).threshold == 0.6
+    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": "high"}}).threshold == 0
+
+
+@pytest.mark.parametrize("query", ["threshold=high", "threshold=2", "threshold=nan", "threshold=", "explain=perhaps"])
+async def test_wishes_that_make_no_sense_are_refused(client: httpx.AsyncClient, query: str) -> None:
+    response = await client.post(f"/predict?{query}", content=npy(IMAGES[0]), headers=NPY)
+    assert (response.status_code, code_of(response)) == (422, "invalid")
+
+
+async def test_an_explanation_shows_what_the_network_saw(client: httpx.AsyncClient) -> None:
+    content = encoded(drawing.picture(drawing.framed(drawing.written(IMAGES[0]))))
+    response = await client.post("/predict?explain=true", content=content, headers={"content-type": "image/png"})
+    (item,) = schemas.Predictions.model_validate(response.json(), extra="forbid").predictions
+    assert isinstance(item, schemas.Prediction)
+    told = item.explanation
+    assert told is not None
+    assert (told.unchanged, told.inverted, told.lines_removed) == (False, True, 4)
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(told.image))))
+    again = await client.post("/predict?explain=1", content=npy(seen), headers=NPY)
+    (repeated,) = again.json()["predictions"]
+    assert repeated["probabilities"] == pytest.approx(item.probabilities, abs=1e-6)
+    assert repeated["explanation"] == {
+        "image": told.image, "unchanged": True, "inverted": False, "box": None, "scale": 1.0, "shift": [0, 0],
+        "lines_removed": 0, "ink": 0.0,
+    }  # fmt: skip
+
+
+async def test_the_box_is_in_pixels_of_a_large_jpeg(client: httpx.AsyncClient) -> None:
+    """Which is decoded at a fraction of its size."""
+    photo = drawing.picture(drawing.written(IMAGES[0], side=2600, height=1820))
+    content = encoded(photo, "JPEG")
+    response = await client.post("/predict?explain=true", content=content, headers={"content-type": "image/jpeg"})
+    _, _, width, height = response.json()["predictions"][0]["explanation"]["box"]
+    assert max(width, height) == pytest.approx(1300, rel=0.04)
+
+
+def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
 
 
 async def test_names_of_files_come_back(client: httpx.AsyncClient) -> None:

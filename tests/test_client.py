@@ -236,6 +236,19 @@ def test_a_bad_image_leaves_the_others_their_digits(server: Server) -> None:
     assert (bad.digit, good.digit, good.error) == (None, 7, None)
 
 
+def test_a_prediction_can_be_explained_and_doubted(server: Server) -> None:
+    with Client(server.url) as client:
+        plain = client.predict(png(IMAGES[0]))
+        doubted = client.predict(png(IMAGES[0]), explain=True, threshold=1.0)
+        (listed,) = client.predict(IMAGES[:1], explain=True)
+    assert (plain.reason, plain.explanation) == (None, None)
+    assert plain.alternatives[0][1] <= (plain.confidence or 0)
+    assert (doubted.digit, doubted.reason, doubted.error) == (None, "not_a_digit", None)
+    assert doubted.explanation is not None
+    assert doubted.explanation["unchanged"]
+    assert listed.explanation == doubted.explanation | {"box": None, "ink": 0.0}
+
+
 @pytest.mark.anyio
 async def test_the_async_client_says_the_same(server: Server) -> None:
     with Client(server.url) as client:

@@ -20,6 +20,7 @@ from digits.decode import MAX_PIXELS
 from digits.errors import BadImage
 from digits.image import Pixels
 from tests import hostile
+from tests.drawing import distance
 from tests.hostile import encoded
 from tests.models import mnist, png
 
@@ -41,15 +42,6 @@ def drawn(
 @pytest.fixture(scope="module")
 def seven() -> Pixels:
     return image.normalise(drawn())
-
-
-def distance(a: Pixels, b: Pixels) -> float:
-    """Return the mean difference of two results, in shares of the ink of the first.
-
-    The centre of mass goes to whole pixels, so a hair's breadth may move everything by one.
-    """
-    moved = (np.roll(b, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
-    return min(float(np.abs(a.astype(int) - c).sum() / a.sum(dtype=int)) for c in moved)
 
 
 def test_seven_is_no_trivial_picture(seven: Pixels) -> None:

@@ -52,7 +52,9 @@ def run(config: Config, data: Dataset) -> int:
     say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
     figures = plots.draw(history, report, data.test, probabilities)
     files = {f"{bundle.PLOTS}/{name}": figure for name, figure in figures.items()}
+    doubts = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0).max(1)
     facts = {
+        "thresholds": {"not_a_digit": publish.threshold(doubts)},
         "data": publish.data_facts(data),
         "training": config.hyper_parameters() | {"seconds": round(time.perf_counter() - started, 1)},
         "test": report.summary(),

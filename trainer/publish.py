@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from digits import bundle, image, network
@@ -27,6 +28,7 @@ from trainer.dataset import CLASSES, Dataset, Part
 
 PARITY_IMAGES = 1000
 PARITY_TOLERANCE = 1e-5
+DOUBTED = 0.001  # share of true digits that may be taken for none
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
 
 
@@ -108,6 +110,11 @@ def golden_images(test: Part, probabilities: Probabilities) -> list[dict[str, An
     """Return the first test image of each digit, with what Keras said of it."""
     index = [int(np.flatnonzero(test.labels == digit)[0]) for digit in range(CLASSES)]
     return [bundle.golden(digit, encode(test.pixels[i]), probabilities[i].tolist()) for digit, i in enumerate(index)]
+
+
+def threshold(confidences: NDArray[np.float32]) -> float:
+    """Return the confidence that all but `DOUBTED` of the digits in a validation set have."""
+    return round(float(np.quantile(confidences, DOUBTED)), 3)
 
 
 def data_facts(data: Dataset) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def as_table(named: Sequence[tuple[str, Prediction]]) -> str:
         if prediction.error:
             lines.append(f"{path:<{width}}  -      {prediction.error.message}")
         else:
-            lines.append(f"{path:<{width}}  {prediction.digit}      {prediction.confidence:.4f}")
+            digit = "-" if prediction.digit is None else prediction.digit
+            doubt = f"  {prediction.reason}" if prediction.reason else ""
+            lines.append(f"{path:<{width}}  {digit}      {prediction.confidence:.4f}{doubt}")
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self, overload
+from typing import Any, Self, Unpack, overload
 
 import httpx
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from digits_client._messages import (
     Health,
     Prediction,
     Request,
+    Wishes,
     predict_call,
     read_health,
     read_json,
@@ -38,20 +39,24 @@ class Client:
         self._http = httpx.Client(base_url=base_url(url), timeout=timeout, **options)
 
     @overload
-    def predict(self, images: NDArray[Any]) -> Any: ...  # which of the two depends on the shape
+    def predict(self, images: NDArray[Any], **wishes: Unpack[Wishes]) -> Any: ...  # which depends on the shape
     @overload
-    def predict(self, images: OneImage) -> Prediction: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    def predict(self, images: OneImage, **wishes: Unpack[Wishes]) -> Prediction: ...  # type: ignore[overload-overlap]  # str is a Sequence
     @overload
-    def predict(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
-    def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+    def predict(self, images: Sequence[ImageLike], **wishes: Unpack[Wishes]) -> list[Prediction]: ...
+    def predict(
+        self, images: ImageLike | Sequence[ImageLike], **wishes: Unpack[Wishes]
+    ) -> Prediction | list[Prediction]:
         """Read the digit in an image, or in each of a list.
 
         An image is a path, the bytes of a file, a NumPy array or a Pillow image. An array of
         (28, 28) is pixels as they are, ink bright; (n, 28, 28) is n images, answered as a list.
+        `explain=True` also tells what the network saw; `threshold` is the confidence below which
+        an image holds no digit, by default the model's own.
         Besides `DigitsError`, raises `OSError`, `ValueError` and `TypeError` for images that
         cannot be sent.
         """
-        call = predict_call(images)
+        call = predict_call(images, **wishes)
         predictions = read_predictions(self._send(call.request), call.names) if call.request else []
         return predictions if call.batch else predictions[0]
 
@@ -86,14 +91,16 @@ class AsyncClient:
         self._http = httpx.AsyncClient(base_url=base_url(url), timeout=timeout, **options)
 
     @overload
-    async def predict(self, images: NDArray[Any]) -> Any: ...  # which of the two depends on the shape
+    async def predict(self, images: NDArray[Any], **wishes: Unpack[Wishes]) -> Any: ...  # which depends on the shape
     @overload
-    async def predict(self, images: OneImage) -> Prediction: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    async def predict(self, images: OneImage, **wishes: Unpack[Wishes]) -> Prediction: ...  # type: ignore[overload-overlap]  # str is a Sequence
     @overload
-    async def predict(self, images: Sequence[ImageLike]) -> list[Prediction]: ...
-    async def predict(self, images: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+    async def predict(self, images: Sequence[ImageLike], **wishes: Unpack[Wishes]) -> list[Prediction]: ...
+    async def predict(
+        self, images: ImageLike | Sequence[ImageLike], **wishes: Unpack[Wishes]
+    ) -> Prediction | list[Prediction]:
         """See `Client.predict`."""
-        call = predict_call(images)
+        call = predict_call(images, **wishes)
         predictions = read_predictions(await self._send(call.request), call.names) if call.request else []
         return predictions if call.batch else predictions[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import httpx
 import numpy as np
@@ -34,9 +34,11 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What was read in one image, or why nothing was: either `digit` or `error` is None.
+    """What was read in one image. `digit` is None where none could be: `reason` or `error` says why.
 
-    `confidence` is the probability of the digit, `probabilities` are those of 0 to 9.
+    `reason` is `blank`, `several_digits` or `not_a_digit`. `confidence` is the highest of the
+    `probabilities`, which are those of 0 to 9; `alternatives` are the next best digits, each with
+    its own. `explanation` is there if it was asked for: see `/docs` for its fields.
     """
 
     index: int
@@ -46,6 +48,9 @@ class Prediction:
     probabilities: tuple[float, ...] | None
     error: ItemError | None
     model: Identity
+    reason: str | None = None
+    alternatives: tuple[tuple[int, float], ...] = ()
+    explanation: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,13 @@ class Health:
     model: Identity | None
     reason: str | None
     uptime: float  # seconds
+
+
+class Wishes(TypedDict, total=False):
+    """What a prediction may be asked for beside the digit."""
+
+    explain: bool
+    threshold: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +88,23 @@ class Call:
     batch: bool
 
 
-def predict_call(images: Any) -> Call:
+def predict_call(images: Any, *, explain: bool = False, threshold: float | None = None) -> Call:
     """Build what predicts one image, a list of them, or an (n, 28, 28) array."""
     batch = is_batch(images)
     many = images if batch else [images]
     names = [name(image) for image in many]
-    return Call(predict_request(many) if len(many) else None, names, batch)
+    params = {"explain": "true"} if explain else {}
+    params |= {} if threshold is None else {"threshold": str(threshold)}
+    return Call(predict_request(many, params) if len(many) else None, names, batch)
 
 
-def predict_request(images: Sequence[ImageLike] | NDArray[Any]) -> Request:
+def predict_request(images: Sequence[ImageLike] | NDArray[Any], params: dict[str, str]) -> Request:
     pixels = stacked(images)
     if pixels is not None:
         headers = {"content-type": "application/x-npy"}
-        return Request("POST", "predict", {"content": npy(pixels), "headers": headers})
+        return Request("POST", "predict", {"content": npy(pixels), "headers": headers, "params": params})
     files = [("images", (sent_name(image, index), encode(image))) for index, image in enumerate(images)]
-    return Request("POST", "predict", {"files": files})
+    return Request("POST", "predict", {"files": files, "params": params})
 
 
 def sent_name(image: object, index: int) -> str:
@@ -138,7 +152,11 @@ def read_prediction(item: dict[str, Any], name: str | None, model: Identity) -> 
         error = ItemError(item["error"]["code"], item["error"]["message"])
         return Prediction(item["index"], name, None, None, None, error, model)
     probabilities = tuple(item["probabilities"])
-    return Prediction(item["index"], name, item["digit"], item["confidence"], probabilities, None, model)
+    alternatives = tuple((int(digit), float(probability)) for digit, probability in item.get("alternatives", ()))
+    return Prediction(
+        item["index"], name, item["digit"], item["confidence"], probabilities, None, model,
+        item.get("reason"), alternatives, item.get("explanation"),
+    )  # fmt: skip
 
 
 def read_identity(model: dict[str, Any]) -> Identity:

@@ -1,0 +1,116 @@
+"""Say what was read: probabilities to answers, with the doubts that there are.
+
+A digit is given only where there is one to be read. Otherwise it is null, for a reason, and the
+probabilities are given all the same. Knows nothing of requests and responses but their bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import orjson
+from PIL import Image
+
+from digits.image import Pixels, Sight
+from digits.network import Probabilities
+from service.engine import Engine
+from service.errors import Problem
+from service.items import Images
+
+ALTERNATIVES = 2  # the next best digits that are listed
+TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a request asks for beside the digits."""
+
+    explain: bool = False
+    threshold: float | None = None  # confidence below which there is no digit; None: the model's own
+
+
+NONE = Wishes()
+
+
+def read_wishes(query: bytes) -> Wishes:
+    """Read `explain=true&threshold=0.5`; other parameters are nobody's business. Raises `Problem`."""
+    if not query:
+        return NONE
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    explain, threshold = given.get("explain", ["false"])[-1].lower(), given.get("threshold", [None])[-1]
+    if explain not in TRUTHS:
+        raise Problem(422, "invalid", "explain must be true or false")
+    return Wishes(TRUTHS[explain], None if threshold is None else read_threshold(threshold))
+
+
+def read_threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
+    return value
+
+
+def as_npy(rows: Probabilities) -> bytes:
+    file = io.BytesIO()
+    np.save(file, rows)
+    return file.getvalue()
+
+
+def as_json(engine: Engine, images: Images, rows: Probabilities, wishes: Wishes) -> bytes:
+    answer = {"model": engine.identity, "predictions": list(predictions(engine, images, rows, wishes))}
+    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def predictions(engine: Engine, images: Images, rows: Probabilities, wishes: Wishes) -> Iterator[dict[str, Any]]:
+    names, sights = images.names or [None] * len(rows), images.sights or [None] * len(rows)
+    threshold = engine.threshold if wishes.threshold is None else wishes.threshold
+    for index, (name, sight, row) in enumerate(zip(names, sights, rows, strict=True)):
+        if refused := images.refused.get(index):
+            error = {"code": refused.code, "message": str(refused)}
+            yield {"index": index, "name": name, "error": error}
+            continue
+        pixels = images.pixels[index]
+        order = row.argsort()
+        best = int(order[-1])
+        reason = doubt(pixels, sight, row[best], threshold)
+        answer = {
+            "index": index, "name": name, "digit": None if reason else best, "reason": reason,
+            "confidence": row[best], "probabilities": row,
+            "alternatives": [(int(digit), row[digit]) for digit in order[-2 : -2 - ALTERNATIVES : -1]],
+        }  # fmt: skip
+        yield answer | {"explanation": explanation(pixels, sight)} if wishes.explain else answer
+
+
+def doubt(pixels: Pixels, sight: Sight | None, confidence: float, threshold: float) -> str | None:
+    """Return why no digit is to be given, if there is a reason."""
+    if not pixels.any():
+        return "blank"
+    if sight is not None and sight.others:
+        return "several_digits"
+    return "not_a_digit" if confidence < threshold else None
+
+
+def explanation(pixels: Pixels, sight: Sight | None) -> dict[str, Any]:
+    """Return what the network saw and how it came about; pixels and arrays are taken as they are."""
+    sight = sight or Sight(pixels, unchanged=True)
+    return {
+        "image": base64.b64encode(as_png(pixels)).decode(), "unchanged": sight.unchanged, "inverted": sight.inverted,
+        "box": sight.box, "scale": sight.scale, "shift": sight.shift, "lines_removed": sight.lines,
+        "ink": min(sight.contrast / 255, 1.0),
+    }  # fmt: skip
+
+
+def as_png(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,149 @@
+"""The digit wins over its frame, its light and its neighbours; and parts of a mask are what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from digits import convert, image, strokes
+from digits.ink import otsu, standing_out
+from digits.network import Network
+from tests.drawing import SURROUNDINGS, Paper, distance, framed, picture, written
+from tests.models import mnist, templates
+
+COUNT = 60
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    return Network(convert.to_onnx(templates()))
+
+
+def read(network: Network, draw: Callable[[Paper], Paper]) -> list[int]:
+    pixels = [image.normalise(picture(draw(written(digit)))) for digit in mnist(COUNT)[0]]
+    return [int(digit) for digit in network(np.stack(pixels)).argmax(1)]
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_surroundings_do_not_matter(name: str, network: Network) -> None:
+    alone = read(network, lambda paper: paper)
+    same = np.mean([a == b for a, b in zip(read(network, SURROUNDINGS[name]), alone, strict=True)])
+    assert same >= 0.93
+
+
+def test_faint_ink_is_read_as_strong_ink_is() -> None:
+    digit = mnist(1)[0][0]
+    strong, faint = (image.normalise(picture(written(digit, ink=ink))) for ink in (1.0, 0.15))
+    assert distance(strong, faint) < 0.1
+
+
+def test_a_tiny_digit_on_a_large_sheet_is_looked_at_again() -> None:
+    for digit in mnist(10)[0]:
+        sight = image.look(picture(written(digit, side=1500, height=100)))
+        near = image.normalise(picture(written(digit, side=150, height=100)))
+        assert distance(near, sight.pixels) < 0.35
+        assert sight.box is not None
+        assert max(sight.box[2:]) == pytest.approx(72, abs=4)
+
+
+def test_a_sight_tells_how_it_came_about() -> None:
+    sight = image.look(picture(framed(written(mnist(1)[0][0]))))
+    assert (sight.unchanged, sight.inverted, sight.others) == (False, True, 0)
+    assert sight.box is not None
+    left, top, width, height = sight.box
+    assert 30 < left < 60
+    assert 30 < top < 50
+    assert max(width, height) == pytest.approx(60, abs=4)
+    assert sight.scale == pytest.approx(20 / max(width, height))
+    assert sight.lines == 4
+
+
+def test_mnist_is_not_touched() -> None:
+    sight = image.look(picture(np.repeat(mnist(1)[0][0][..., np.newaxis], 3, 2).astype(float)))
+    assert sight.unchanged
+    assert np.array_equal(sight.pixels, mnist(1)[0][0])
+
+
+def test_a_second_digit_is_noticed() -> None:
+    one, two = mnist(2)[0]
+    both = np.minimum(written(one, left=0.3, height=60), written(two, left=0.75, height=60))
+    assert image.look(picture(both)).others == 1
+    assert image.look(picture(written(one, height=60))).others == 0
+
+
+# --- parts --------------------------------------------------------------------------------------
+
+
+def test_components_hang_together_by_sides_and_corners() -> None:
+    rows = ["##..#", "....#", "#.#..", ".#..#"]
+    labels, parts = strokes.components(np.array([[mark == "#" for mark in row] for row in rows]))
+    assert labels.tolist() == [[1, 1, 0, 0, 2], [0, 0, 0, 0, 2], [3, 0, 3, 0, 0], [0, 3, 0, 0, 4]]
+    assert [part.area for part in parts] == [2, 2, 3, 1]
+    third = parts[2]
+    assert (third.top, third.bottom, third.left, third.right) == (2, 4, 0, 3)
+    assert third.y == pytest.approx(7 / 3)
+    assert third.x == pytest.approx(1)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.4, 0.6, 1.0])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (40, 50)])
+def test_components_are_those_that_flooding_finds(density: float, shape: tuple[int, int]) -> None:
+    mask = np.random.default_rng(0).random(shape) < density
+    labels, parts = strokes.components(mask)
+    flooded = flood(mask)
+    assert (labels > 0).tolist() == mask.tolist()
+    assert len(set(zip(labels[mask].tolist(), flooded[mask].tolist(), strict=True))) == len(parts) == flooded.max()
+
+
+def flood(mask: np.typing.NDArray[np.bool_]) -> np.typing.NDArray[np.int64]:
+    """Label what hangs together by walking from pixel to pixel."""
+    labels = np.zeros(mask.shape, np.int64)
+    for start in zip(*np.nonzero(mask), strict=True):
+        if labels[start]:
+            continue
+        number, ahead = labels.max() + 1, [start]
+        while ahead:
+            y, x = ahead.pop()
+            if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x] and not labels[y, x]:
+                labels[y, x] = number
+                ahead += [(y + dy, x + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+    return labels
+
+
+def test_a_line_goes_and_the_stroke_across_it_stays() -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[10:50, 30:34] = True
+    mask[40:42] = True
+    cleared, count = strokes.without_lines(mask)
+    assert count == 1
+    expected = np.zeros((60, 60), bool)
+    expected[10:50, 30:34] = True
+    assert np.array_equal(cleared, expected)
+
+
+def test_the_bar_of_a_seven_is_no_line() -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[10:14, 12:48] = True
+    mask[10:50, 44:48] = True
+    assert strokes.without_lines(mask)[1] == 0
+
+
+# --- ink ----------------------------------------------------------------------------------------
+
+
+def test_what_stands_out_is_thinner_than_its_window() -> None:
+    grey = np.full((50, 50), 200, np.float32)
+    grey[10:40, 20:24] = 50  # a stroke
+    grey[:, 40:] = 90  # and the shadow of something
+    strength = standing_out(grey)
+    assert strength[20, 21] == 150
+    assert strength[20, 45] == strength[5, 5] == 0
+
+
+def test_the_threshold_lies_between_two_classes() -> None:
+    strength = np.array([[0, 1, 2, 100, 101, 102]], np.float32)
+    assert 2 < otsu(strength) < 100
+    assert otsu(np.zeros((3, 3), np.float32)) == 0
+    assert otsu(np.full((3, 3), 7, np.float32)) == 7
