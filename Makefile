@@ -12,7 +12,7 @@ SOURCES := digits service trainer clients benchmarks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
-.PHONY: help up install train serve test check fix bench bench-peers lock
+.PHONY: help up install train serve test check fix bench bench-peers evaluate lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -46,6 +46,9 @@ bench: $(VENV)/dev $(BENCH_DIR)/digits/.made  ## measure the service beside bare
 
 bench-peers: $(VENV)/dev $(PEERS:%=$(BENCH_DIR)/%/.made)  ## measure it beside other model servers; needs wrk
 	$(BIN)/python -m benchmarks run --peers all $(ARGS)
+
+evaluate: $(VENV)/dev  ## ask the running service about labelled images; ARGS="set.zip --sheet wrong.png"
+	$(BIN)/python -m benchmarks evaluate $(ARGS)
 
 lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \

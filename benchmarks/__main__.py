@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, report, chart, soak."""
+"""python -m benchmarks: run, report, chart, soak, evaluate, steps."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import material, peers, report, results
+from benchmarks import accuracy, material, peers, report, results, steps
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
+from digits.decode import decode, identify
 from digits.errors import BadBundle, BadModel
+from digits_client import Client, DigitsError
 
 
 def main() -> int:
@@ -22,7 +24,7 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         arguments.do(arguments)
-    except (OSError, ValueError, BadBundle, BadModel, subprocess.CalledProcessError) as exc:
+    except (OSError, ValueError, BadBundle, BadModel, DigitsError, subprocess.CalledProcessError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
     return 0
@@ -36,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     soaking.add_argument("--requests", type=int, default=1_000_000)
     soaking.set_defaults(do=do_soak)
     add_output(soaking, "soak")
+    add_evaluate(commands.add_parser("evaluate", help="ask a running service about labelled images"))
+    stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
+    stepping.add_argument("pictures", nargs="+", type=Path)
+    stepping.add_argument("image", type=Path)
+    stepping.set_defaults(do=do_steps)
     reporting = commands.add_parser("report", help="print the tables of a run")
     reporting.set_defaults(do=lambda arguments: print(report.report(results.read(arguments.results))))
     charting = commands.add_parser("chart", help="draw a run")
@@ -55,6 +62,15 @@ def add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--disturbance", type=float, default=0.2, help="cores that others may take (default: 0.2)")
     command.add_argument("--retries", type=int, default=2, help="of a load in which they took more (default: 2)")
     add_output(command, "run")
+
+
+def add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.set_defaults(do=do_evaluate)
+    command.add_argument("sets", nargs="+", type=Path, metavar="SET", help="zip or folder, with labels.csv")
+    command.add_argument(
+        "--url", default=os.environ.get("DIGITS_URL", "http://localhost:8000"), help="where the service is"
+    )
+    command.add_argument("--sheet", type=Path, help="where to draw what went wrong, as a PNG")
 
 
 def add_output(command: argparse.ArgumentParser, name: str) -> None:
@@ -80,6 +96,18 @@ def do_soak(given: argparse.Namespace) -> None:
     require_wrk()
     with material.prepare(models()) as made:
         print(soak(given.requests, made, given.environments, given.output))
+
+
+def do_evaluate(given: argparse.Namespace) -> None:
+    with Client(given.url) as client:
+        measured = [accuracy.measure(client, path) for path in given.sets]
+    print(accuracy.report(measured))
+    if given.sheet:
+        accuracy.contact_sheet(measured).save(given.sheet)
+
+
+def do_steps(given: argparse.Namespace) -> None:
+    steps.draw([decode(identify(path.read_bytes())) for path in given.pictures]).save(given.image)
 
 
 def do_chart(given: argparse.Namespace) -> None:

@@ -1,0 +1,76 @@
+"""What the service is right about is counted, and what it is wrong about is drawn."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks import accuracy
+from digits_client import Client
+from tests.models import mnist, png
+from tests.server import Server, serve
+
+IMAGES, LABELS = mnist(30)
+
+
+@pytest.fixture(scope="module")
+def server(published: Path) -> Iterator[Server]:
+    with serve(published) as running:
+        yield running
+
+
+def write_set(path: Path, labels: list[object]) -> Path:
+    rows = [f"{index}.png,{label}" for index, label in enumerate(labels)]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("labels.csv", "\n".join(["file,label", *rows]))
+        for index in range(len(labels)):
+            archive.writestr(f"{index}.png", png(IMAGES[index]))
+    return path
+
+
+def test_a_zip_is_asked_about_and_its_mistakes_are_drawn(server: Server, tmp_path: Path) -> None:
+    labels: list[object] = [*map(int, LABELS)]
+    labels[0] = 3  # it is a 7
+    path = write_set(tmp_path / "some.zip", labels)
+    with Client(server.url) as client:
+        measured = accuracy.measure(client, path)
+        digits = [client.predict(image).digit for image in IMAGES]
+    assert measured.wrong == [index for index, digit in enumerate(digits) if digit != labels[index]]
+    assert 0 in measured.wrong
+    right = 30 - len(measured.wrong)
+    assert f"| some | 30 | {right / 30:.2%} (" in accuracy.report([measured])
+    assert sum(int(count) for count in count_of("3", "7", accuracy.confusion(measured))) == 1
+    sheet = accuracy.contact_sheet([measured])
+    assert sheet.size == (10 * accuracy.CELL[0], accuracy.CELL[1])
+    seen = sheet.crop((75, 16, 75 + 73, 16 + 73)).convert("L")
+    assert seen.tobytes() == Image.fromarray(IMAGES[0]).resize((73, 73), Image.Resampling.NEAREST).tobytes()
+
+
+def count_of(label: str, answer: str, matrix: str) -> list[str]:
+    head, *rows = (row.split() for row in matrix.splitlines())
+    return [row[1 + head.index(answer)] for row in rows if row[0] == label]
+
+
+def test_a_folder_is_a_set_as_well(server: Server, tmp_path: Path) -> None:
+    with zipfile.ZipFile(write_set(tmp_path / "some.zip", [7, 2])) as archive:
+        archive.extractall(tmp_path / "folder")
+    assert accuracy.read_set(tmp_path / "folder") == accuracy.read_set(tmp_path / "some.zip")
+
+
+@pytest.mark.parametrize("content", [b"", b"name,digit\na.png,7\n", b"file,label\n", b"file,label\na.png,7\n"])
+def test_what_is_no_set_is_refused(content: bytes, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("labels.csv", content)
+    with pytest.raises(ValueError, match=r"labels\.csv"):
+        accuracy.read_set(tmp_path / "bad.zip")
+
+
+def test_the_interval_is_wilsons() -> None:
+    """Newcombe 1998, table I: 81 of 263."""
+    low, high = accuracy.interval(81, 263)
+    assert low == pytest.approx(0.2553, abs=1e-4)
+    assert high == pytest.approx(0.3662, abs=1e-4)
