@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, report, chart, soak, evaluate, steps."""
+"""python -m benchmarks: run, report, chart, soak, evaluate, ablation, steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import accuracy, material, peers, report, results, steps
+from benchmarks import ablation, accuracy, material, peers, report, results, steps
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
@@ -39,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
     soaking.set_defaults(do=do_soak)
     add_output(soaking, "soak")
     add_evaluate(commands.add_parser("evaluate", help="ask a running service about labelled images"))
+    ablating = commands.add_parser("ablation", help="what each step of reading gives, on the published model")
+    ablating.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
+    ablating.set_defaults(do=lambda given: print(ablation.ablate(models(), given.sets)))
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)

@@ -16,13 +16,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks import drawing
 from digits import bundle
 from service import schemas
 from service.app import create_app
 from service.engine import Engine, Models
 from service.raw import Shortcut
 from service.settings import Settings
-from tests import drawing
 from tests.conftest import Serve
 from tests.models import mnist, png
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from benchmarks.drawing import SURROUNDINGS, Paper, framed, picture, written
 from digits import convert, image, strokes
 from digits.ink import otsu, standing_out
 from digits.network import Network
-from tests.drawing import SURROUNDINGS, Paper, distance, framed, picture, written
 from tests.models import mnist, templates
+from tests.test_image import distance
 
 COUNT = 60
 

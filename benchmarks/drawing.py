@@ -1,4 +1,7 @@
-"""Draw MNIST digits as they are met on paper: large, with a pen, in frames, on rules, in bad light."""
+"""Draw MNIST digits as they are met on paper: large, with a pen, in frames, on rules, in bad light.
+
+Knows nothing of how they are read.
+"""
 
 from __future__ import annotations
 
@@ -85,12 +88,3 @@ SURROUNDINGS: dict[str, Callable[[Paper], Paper]] = {
 
 def picture(paper: Paper) -> Image.Image:
     return Image.fromarray(np.clip(paper, 0, 255).astype(np.uint8))
-
-
-def distance(a: Pixels, b: Pixels) -> float:
-    """Return the mean difference of two results, in shares of the ink of the first.
-
-    The centre of mass goes to whole pixels, so a hair's breadth may move everything by one.
-    """
-    moved = (np.roll(b, (dy, dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1))
-    return min(float(np.abs(a.astype(int) - c).sum() / a.sum(dtype=int)) for c in moved)
