@@ -26,10 +26,21 @@ STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 PAUSE = 0.5  # seconds before a successor starts, which may well end as soon
 
 
-def share(taken: socket.socket) -> socket.socket:
-    """Open a port that was bound to sockets of workers; a stranger's is still refused."""
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+def take(host: str, port: int) -> socket.socket:
+    """Take a port that nobody has, and share it with the workers. Raises `OSError`."""
+    taken = socket.socket(family_of(host))
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((host, port))
+    except OSError:
+        taken.close()
+        raise
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not before, or it might be another service's
     return taken
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def another(port: socket.socket) -> socket.socket:

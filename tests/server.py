@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import re
-import socket
 import subprocess
 import sys
 import threading
@@ -14,13 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from digits_client import Client
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 60.0  # seconds until it must listen; it takes about two
-LISTENING = re.compile(r"running on (http://[\d.:]+)")
+READY = re.compile(r"ready on (http://[\d.:]+)")
 
 
 @dataclass
@@ -46,7 +44,6 @@ def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Ser
     try:
         server.url = ready.get(timeout=DEADLINE)
         assert server.url, "".join(server.log)
-        wait_for_port(server.url)
         yield server
     finally:
         process.terminate()
@@ -62,27 +59,15 @@ def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Ser
 def follow(server: Server, ready: queue.Queue[str], workers: int) -> None:
     """Keep what the service prints, and tell when all of it listens, or it has ended without."""
     assert server.process.stdout is not None
-    started, url = 0, ""
+    waiting = workers
     with server.process.stdout as lines:
         for line in lines:
             server.log.append(line)
-            started += "startup complete" in line
-            found = LISTENING.search(line)
-            url = found[1] if found else url
-            if url and started == workers:
-                ready.put(url)
+            if found := READY.search(line):
+                waiting -= 1
+                if not waiting:
+                    ready.put(found[1])
     ready.put("")
-
-
-def wait_for_port(url: str) -> None:
-    """Come back when there is someone to connect to; a worker listens just after it has said that it is ready."""
-    address, end = urlsplit(url), time.monotonic() + DEADLINE
-    while True:
-        try:
-            socket.create_connection((str(address.hostname), int(address.port or 0))).close()
-            return
-        except ConnectionRefusedError:
-            assert time.monotonic() < end, "nobody listens"
 
 
 def wait_for_model(client: Client) -> None:

@@ -29,18 +29,16 @@ def serve(own):
         with own.accept()[0] as connection:
             connection.send(str(os.getpid()).encode())
 
-port = socket.socket()
-port.bind(("127.0.0.1", 0))
+port = workers.take("127.0.0.1", 0)
 print(port.getsockname()[1], flush=True)
-sys.exit(workers.supervise(serve, workers.share(port), 2))
+sys.exit(workers.supervise(serve, port, 2))
 """
 
 
 @pytest.fixture
 def port() -> Iterator[socket.socket]:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield workers.share(taken)
+    with workers.take("127.0.0.1", 0) as taken:
+        yield taken
 
 
 @pytest.fixture
@@ -91,8 +89,8 @@ def test_no_connection_waits_for_a_worker_that_is_gone(port: socket.socket) -> N
 
 
 def test_the_port_is_not_shared_with_strangers(port: socket.socket) -> None:
-    with socket.socket() as stranger, pytest.raises(OSError, match="Address already in use"):
-        stranger.bind(port.getsockname())
+    with arrive(port), pytest.raises(OSError, match="Address already in use"):
+        workers.take(*port.getsockname())
 
 
 def test_a_worker_finds_its_port_though_connections_of_an_earlier_one_linger() -> None:
@@ -104,10 +102,8 @@ def test_a_worker_finds_its_port_though_connections_of_an_earlier_one_linger() -
             earlier.accept()[0].close()  # whoever closes first keeps the port for a while
             assert client.recv(1) == b""
         address = earlier.getsockname()
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
-        workers.another(workers.share(taken)).close()
+    with workers.take(*address) as taken:
+        workers.another(taken).close()
 
 
 def test_a_worker_that_dies_gets_a_successor(supervisor: subprocess.Popen[str]) -> None:

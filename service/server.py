@@ -1,0 +1,59 @@
+"""uvicorn as this service runs it, in one process or in several that share a port."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+
+from service import workers
+from service.settings import Settings
+
+logger = logging.getLogger("uvicorn.error")
+
+SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
+
+
+class Server(uvicorn.Server):
+    """Says when it can be asked, which with several processes is not when the port is taken."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in (item for server in self.servers for item in server.sockets):
+            host, port = listening.getsockname()[:2]
+            logger.info("ready on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+
+
+def run(make_app: Callable[[], ASGIApp], settings: Settings) -> int:
+    """Serve until a signal. Returns an exit status."""
+    config = uvicorn.Config(
+        make_app, factory=True, host=settings.host, port=settings.port,
+        log_level=settings.log_level, access_log=settings.log_level in ("debug", "info"),
+        root_path=settings.root_path, server_header=False, http="service.protocol:BoundedProtocol",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )  # fmt: skip
+    if settings.processes == 1:
+        return serve(config)
+    try:
+        port = workers.take(settings.host, settings.port)
+    except OSError as exc:
+        logger.error("%s:%s: %s", settings.host, settings.port, exc)
+        return STARTUP_FAILURE
+    return workers.supervise(partial(serve, config), port, settings.processes)
+
+
+def serve(config: uvicorn.Config, port: socket.socket | None = None) -> int:
+    """Serve in this process, on a socket or on one of its own, until a signal. Returns an exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
+    server = Server(config)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again, too
+        server.run([port] if port else None)
+    return 0 if server.started else STARTUP_FAILURE
