@@ -18,7 +18,7 @@ from PIL import Image
 
 from digits.decode import decode, decode_plain, identify, is_plain
 from digits.grey import Grey, factor, grey
-from digits.ink import SMALL, Mask, edges, ink, otsu, quantile
+from digits.ink import SMALL, Mask, edges, ink, is_even, otsu, quantile
 from digits.strokes import Choice, one_digit
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
@@ -29,6 +29,7 @@ BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
 SUM_AND_MOMENT = np.stack([np.ones(SIDE), np.arange(SIDE)]).astype(np.float32)  # (2, 28), to be multiplied with
 
+CUT_OUT = 24  # pixels on the longest side, below which nothing is taken away from what is in a picture
 FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 LOOK = 128  # pixels on the longest side that is looked at; a larger picture is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
@@ -130,7 +131,7 @@ def fit(array: Grey) -> Sight:
     mask = strength > max(threshold, FAINTEST)
     if not mask.any():
         return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
-    choice = one_digit(mask) if max(array.shape) >= SMALL else Choice(mask)
+    choice = Choice(mask) if fills_picture(array) else one_digit(mask)
     top, bottom, left, right = bounds(choice.mask)
     full = quantile(strength[choice.mask], 0.5)
     strokes = solid(strength, threshold / 2, full)
@@ -152,6 +153,11 @@ def looks_like_mnist(array: Grey) -> bool:
     y, x = columns[1].sum() / total, columns[0] @ SUM_AND_MOMENT[1] / total
     box_fits = BOX - 1 <= max(bottom - top, right - left) <= BOX
     return box_fits and max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
+
+
+def fills_picture(array: Grey) -> bool:
+    """Tell whether a picture is so small that it may have been cut out along the digit itself."""
+    return max(array.shape) < CUT_OUT or (max(array.shape) < SMALL and is_even(array))
 
 
 def solid(strength: Grey, floor: float, full: float) -> Grey:

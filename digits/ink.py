@@ -46,12 +46,13 @@ def is_even(grey: Grey) -> bool:
 
 
 def differing(grey: Grey) -> tuple[Grey, bool]:
-    """Return how far each pixel is from the paper, the median of the border, on the side of the strokes.
+    """Return how far each pixel is from the paper, on the side of the strokes.
 
+    The paper is the median of the border, or of all where strokes or a frame take the border up.
     Strokes are few and far from it, noise is even on both sides, so the third moment about the
     paper tells dark ink from bright.
     """
-    difference = grey - np.float32(np.median(edges(grey)))
+    difference = grey - np.float32(np.median(edges(grey) if is_even(grey) else grey))
     direction = np.sign((difference * difference * difference).sum(dtype=np.float64))
     return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32), bool(direction < 0)
 
