@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from digits.errors import EXIT_STATUS, BadModel
 from digits.graph import Array, Graph, Shape, Tensor
 from digits.hdf5 import SavedModel
 from digits.layers import ARITHMETIC_FREE, LAYERS, Layer, apply, is_local, seen
+from digits.parent import end_with_parent
 
 OPSET = 20
 IR_VERSION = 9
@@ -343,6 +345,7 @@ def last_arithmetic(graph: Graph, x: Tensor) -> onnx.NodeProto:
 
 
 def main() -> int:
+    end_with_parent(signal.SIGKILL)
     limit_memory()
     try:
         sys.stdout.buffer.write(to_onnx(sys.stdin.buffer.read(hdf5.MAX_BYTES + 1)))

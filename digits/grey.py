@@ -5,6 +5,7 @@ Knows nothing of strokes: what comes out is a picture still, (h, w) of float32.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.errors import BadImage
+
+HUGE = 1e29  # 2**30 pixels of which sum up to no more than float32 holds
 
 Grey = NDArray[np.float32]  # (h, w) in 0...255
 
@@ -29,7 +32,7 @@ def grey(image: Image.Image, *, side: int) -> Grey:
     if sixteen_bits:
         return np.asarray(image, np.float32) / np.float32(257)
     if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
-        return stretch(np.nan_to_num(np.asarray(image, np.float64), posinf=0.0, neginf=0.0))
+        return stretch(finite(np.array(image, np.float64)))
     if image.mode in ("LA", "RGBA"):
         return on_paper(np.asarray(image.convert("LA"), np.float32))
     if image.mode == "RGB":
@@ -43,7 +46,15 @@ def direct(image: Image.Image) -> Image.Image:
         return image.convert("I")
     if image.has_transparency_data:
         return image if image.mode == "RGBA" else image.convert("RGBA")
-    return image if image.mode in ("L", "RGB", "I", "F") else image.convert("L" if image.mode == "1" else "RGB")
+    if image.mode == "F":
+        return moderate(image)
+    return image if image.mode in ("L", "RGB", "I") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def moderate(image: Image.Image) -> Image.Image:
+    """Bring numbers near the end of float32 down, so that sums of them can be averaged."""
+    largest = float(np.abs(np.asarray(image.getextrema(), np.float64)).max())
+    return image.point(lambda value: value * 1e-9 + 0) if HUGE < largest < math.inf else image
 
 
 def factor(size: tuple[int, int], side: int) -> int:
@@ -67,6 +78,13 @@ def contrast(colours: NDArray[np.float32]) -> Grey:
     weights = axis * (np.sign(axis.sum()) or 1.0) / np.abs(axis).sum()
     mixed = flat @ weights.astype(np.float32)
     return np.asarray((mixed - min(float(mixed.min()), 0.0)).reshape(colours.shape[:2]), np.float32)
+
+
+def finite(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put what most pixels hold, paper probably, in place of what is no number."""
+    known = np.isfinite(array)
+    array[~known] = np.median(array[known]) if known.any() else 0.0
+    return array
 
 
 def stretch(array: NDArray[np.float64]) -> Grey:

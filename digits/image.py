@@ -47,7 +47,7 @@ class Sight:
     pixels: Pixels
     unchanged: bool = False  # because the picture has the geometry of MNIST
     inverted: bool = False  # because its ink is darker than its paper
-    box: Box | None = None  # of the digit, in pixels of the picture; None where there is no ink
+    box: Box | None = None  # of the digit, in pixels of the picture; None where there is no ink, and if unchanged
     shift: tuple[int, int] = (0, 0)  # of the digit from the middle of the 28x28, to the right and down
     lines: int = 0  # ruled lines and frames that were removed
     others: int = 0  # further digits that there seem to be
@@ -72,9 +72,10 @@ def see_plain(data: bytes) -> Sight | None:
 
 def see(identified: Image.Image) -> Sight:
     """Decode and look at what was identified; a large JPEG is decoded smaller. Raises `BadImage`."""
-    side = max(identified.size)
+    size = identified.size
     decoded = decode(identified)
-    return enlarged(look(decoded), side / max(decoded.size))
+    turned = (size[0] > size[1]) != (decoded.width > decoded.height)
+    return enlarged(look(decoded), max(size) / max(decoded.size), size[::-1] if turned else size)
 
 
 def normalise(image: Image.Image) -> Pixels:
@@ -90,12 +91,12 @@ def look(image: Image.Image) -> Sight:
     if image.size == (SIDE, SIDE) and image.mode == "RGB":
         image = image.convert("L")  # three equal values may stand for one
     by = factor(image.size, LOOK)
-    seen = enlarged(fit(grey(image, side=LOOK)), by)
+    seen = enlarged(fit(grey(image, side=LOOK)), by, image.size)
     if by == 1 or seen.box is None or max(seen.box[2:]) >= FINE * by:
         return seen
     left, top, right, bottom = around(seen.box, image.size)
     closer = image.crop((left, top, right, bottom))
-    return moved(enlarged(fit(grey(closer, side=LOOK)), factor(closer.size, LOOK)), left, top)
+    return moved(enlarged(fit(grey(closer, side=LOOK)), factor(closer.size, LOOK), closer.size), left, top)
 
 
 def around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -108,11 +109,13 @@ def around(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
     )  # fmt: skip
 
 
-def enlarged(sight: Sight, by: float) -> Sight:
+def enlarged(sight: Sight, by: float, size: tuple[int, int]) -> Sight:
+    """Return a sight whose box is in pixels of a picture of this size, that was seen smaller."""
     if sight.box is None or by == 1:
         return sight
-    left, top, width, height = sight.box
-    return replace(sight, box=(left * by, top * by, width * by, height * by))
+    left, top, width, height = (by * value for value in sight.box)
+    right, bottom = min(left + width, size[0]), min(top + height, size[1])  # the last block may reach beyond
+    return replace(sight, box=(left, top, right - left, bottom - top))
 
 
 def moved(sight: Sight, x: int, y: int) -> Sight:
@@ -125,7 +128,7 @@ def moved(sight: Sight, x: int, y: int) -> Sight:
 def fit(array: Grey) -> Sight:
     """Return the (28, 28) pixels of brightnesses, or these themselves."""
     if looks_like_mnist(array):
-        return Sight(array.astype(np.uint8), unchanged=True, box=(4, 4, BOX, BOX), contrast=float(array.max()))
+        return Sight(array.astype(np.uint8), unchanged=True, contrast=float(array.max()))
     strength, dark = ink(array)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)

@@ -7,12 +7,14 @@ earliest moment on, and both are done once, however many processes serve.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from service.settings import Settings
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is to be ended in good order
     try:
         settings = Settings.from_env()
         settings.models.mkdir(parents=True, exist_ok=True)  # so that there is something to watch

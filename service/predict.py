@@ -94,7 +94,7 @@ class Predictor:
                 return Response(as_npy(rows), status, engine.headers, "application/x-npy")
             body = (
                 as_json(engine, images, rows, wishes)
-                if count <= FEW
+                if count <= FEW and not wishes.explain
                 else await self._off_loop(as_json, engine, images, rows, wishes)
             )
             return Response(body, status, media_type="application/json")

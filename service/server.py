@@ -52,6 +52,7 @@ def run(make_app: Callable[[], ASGIApp], settings: Settings) -> int:
 
 def serve(config: uvicorn.Config, port: socket.socket | None = None) -> int:
     """Serve in this process, on a socket or on one of its own, until a signal. Returns an exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
     server = Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again, too

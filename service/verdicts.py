@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,11 +52,8 @@ def read_wishes(query: bytes) -> Wishes:
 
 
 def read_threshold(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
+    value = float(text) if re.fullmatch(r"[0-9]*\.?[0-9]+", text) else math.inf
+    if value > 1:
         raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
     return value
 

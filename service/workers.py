@@ -18,6 +18,8 @@ from multiprocessing.process import BaseProcess
 
 from uvicorn.config import STARTUP_FAILURE
 
+from digits.parent import end_with_parent
+
 logger = logging.getLogger("uvicorn.error")
 
 Serve = Callable[[socket.socket], int]  # until a signal, with an exit status
@@ -82,5 +84,6 @@ def start(serve: Serve, port: socket.socket) -> BaseProcess:
 
 
 def work(serve: Serve, port: socket.socket) -> None:
+    end_with_parent(signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*STOP, signal.SIGCHLD})
     sys.exit(serve(another(port)))

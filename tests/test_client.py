@@ -246,7 +246,7 @@ def test_a_prediction_can_be_explained_and_doubted(server: Server) -> None:
     assert (doubted.digit, doubted.reason, doubted.error) == (None, "not_a_digit", None)
     assert doubted.explanation is not None
     assert doubted.explanation["unchanged"]
-    assert listed.explanation == doubted.explanation | {"box": None, "ink": 0.0}
+    assert listed.explanation == doubted.explanation | {"ink": 0.0}
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks.drawing import SURROUNDINGS, Paper, framed, picture, written
 from digits import convert, image, strokes
@@ -59,6 +60,29 @@ def test_a_sight_tells_how_it_came_about() -> None:
     assert max(width, height) == pytest.approx(60, abs=4)
     assert sight.scale == pytest.approx(20 / max(width, height))
     assert sight.lines == 4
+
+
+@pytest.mark.parametrize("size", [(129, 129), (255, 257), (1, 5000), (5000, 2), (1100, 2100), (39, 41)])
+def test_a_box_lies_within_its_picture(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, size[::-1], np.uint8)
+    box = image.look(Image.fromarray(noise)).box
+    assert box is not None
+    left, top, width, height = box
+    assert min(left, top) >= 0
+    assert min(width, height) > 0
+    assert left + width <= size[0]
+    assert top + height <= size[1]
+
+
+@pytest.mark.parametrize("side", [30, 60, 300])
+@pytest.mark.parametrize("ink", [3.0e38, 1.0, 1e-30])
+def test_floats_of_any_size_are_read_alike(side: int, ink: float) -> None:
+    paper = 1 - np.asarray(picture(written(mnist(1)[0][0], side=side, height=side * 2 // 3)).convert("L"), float) / 255
+    expected = image.normalise(Image.fromarray((paper * 255).astype(np.float32)))
+    floats = (paper * ink).astype(np.float32)
+    assert distance(expected, image.normalise(Image.fromarray(floats))) < 0.05
+    floats[0, 0] = np.nan  # is taken for paper
+    assert distance(expected, image.normalise(Image.fromarray(floats))) < 0.05
 
 
 def test_mnist_is_not_touched() -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -115,6 +116,18 @@ def test_a_worker_that_dies_gets_a_successor(supervisor: subprocess.Popen[str]) 
     while len(seen) < 2:
         seen.add(ask(port))
     assert first not in seen
+
+
+def test_no_worker_outlives_its_supervisor(supervisor: subprocess.Popen[str]) -> None:
+    assert supervisor.stdout is not None
+    port = int(supervisor.stdout.readline())
+    ask(port)
+    supervisor.kill()
+    supervisor.wait()
+    end = time.monotonic() + 10
+    with pytest.raises(ConnectionError):  # refused, or reset while they end
+        while time.monotonic() < end:
+            socket.create_connection(("127.0.0.1", port)).recv(20)
 
 
 def test_a_worker_that_cannot_start_ends_them_all() -> None:
