@@ -14,6 +14,7 @@ float32 (n, 10). Keras isn't needed for any of this.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import sys
@@ -345,7 +346,7 @@ def last_arithmetic(graph: Graph, x: Tensor) -> onnx.NodeProto:
 
 
 def main() -> int:
-    end_with_parent(signal.SIGKILL)
+    end_with_parent(os.getppid(), signal.SIGKILL)
     limit_memory()
     try:
         sys.stdout.buffer.write(to_onnx(sys.stdin.buffer.read(hdf5.MAX_BYTES + 1)))

@@ -5,7 +5,6 @@ Knows nothing of strokes: what comes out is a picture still, (h, w) of float32.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 
 from digits.errors import BadImage
 
-HUGE = 1e29  # 2**30 pixels of which sum up to no more than float32 holds
+HUGE = 1e30  # so many times the pixels that a picture may have, float32 holds
 
 Grey = NDArray[np.float32]  # (h, w) in 0...255
 
@@ -54,7 +53,7 @@ def direct(image: Image.Image) -> Image.Image:
 def moderate(image: Image.Image) -> Image.Image:
     """Bring numbers near the end of float32 down, so that sums of them can be averaged."""
     largest = float(np.abs(np.asarray(image.getextrema(), np.float64)).max())
-    return image.point(lambda value: value * 1e-9 + 0) if HUGE < largest < math.inf else image
+    return image if largest <= HUGE else image.point(lambda value: value * 1e-6 + 0)  # also where it is no number
 
 
 def factor(size: tuple[int, int], side: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -78,12 +79,12 @@ def supervise(serve: Serve, port: socket.socket, count: int) -> int:
 
 
 def start(serve: Serve, port: socket.socket) -> BaseProcess:
-    worker = multiprocessing.get_context("fork").Process(target=work, args=(serve, port))
+    worker = multiprocessing.get_context("fork").Process(target=work, args=(serve, port, os.getpid()))
     worker.start()
     return worker
 
 
-def work(serve: Serve, port: socket.socket) -> None:
-    end_with_parent(signal.SIGTERM)
+def work(serve: Serve, port: socket.socket, parent: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*STOP, signal.SIGCHLD})
+    end_with_parent(parent, signal.SIGTERM)
     sys.exit(serve(another(port)))
