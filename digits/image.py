@@ -18,8 +18,8 @@ from PIL import Image
 
 from digits.decode import decode, decode_plain, identify, is_plain
 from digits.grey import Grey, factor, grey
-from digits.ink import SMALL, Mask, edges, ink, is_even, otsu, quantile
-from digits.strokes import Choice, one_digit
+from digits.ink import SMALL, Mask, edges, ink, is_even, otsu, quantile, running
+from digits.strokes import Choice, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
@@ -36,6 +36,7 @@ FINE = 40  # pixels on the longest side of a digit, below which it is looked at 
 MARGIN = 0.4  # of that side, on each side of it, when it is
 SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
 STROKE = 0.12  # of the longest side: what it is widened to
+PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8
 FULL = 0.6  # quantile of the ink that is made fully bright
 SOME = 40  # of 255, from which on a pixel counts as ink there
 
@@ -139,7 +140,8 @@ def fit(array: Grey) -> Sight:
     full = quantile(strength[choice.mask], 0.5)
     strokes = solid(strength, threshold / 2, full)
     strokes[mask & ~choice.mask] = 0
-    pixels, shift = centre(shrink(thicken(strokes[top:bottom, left:right], choice.mask[top:bottom, left:right])))
+    ink_alone = thicken(strokes[top:bottom, left:right], choice.mask[top:bottom, left:right])
+    pixels, shift = centre(shrink(narrowed(ink_alone) if (bottom - top, right - left) == array.shape else ink_alone))
     box = (left, top, right - left, bottom - top)
     return Sight(pixels, False, dark, box, shift, choice.lines, choice.others, full)
 
@@ -174,27 +176,26 @@ def thicken(strokes: Grey, mask: Mask) -> Grey:
     if missing < 1:
         return strokes
     wide = np.pad(strokes, missing)
-    for axis in (0, 1):
-        moved_by = [np.roll(wide, shift - missing // 2, axis) for shift in range(missing + 1)]
-        wide = np.maximum.reduce(moved_by)
+    for _ in (0, 1):
+        wide = running(np.maximum, wide, missing + 1).T
     top, bottom, left, right = bounds(wide > 127)
     return np.asarray(wide[top:bottom, left:right])
 
 
-def stroke_width(mask: Mask) -> float:
-    """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
-    inside = mask.copy()
-    inside[1:] &= mask[:-1]
-    inside[:-1] &= mask[1:]
-    inside[:, 1:] &= mask[:, :-1]
-    inside[:, :-1] &= mask[:, 1:]
-    for outermost in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
-        outermost[...] = False
-    return float(2 * mask.sum() / max(mask.sum() - inside.sum(), 1))
+def narrowed(strokes: Grey) -> Grey:
+    """Return strokes that fill their picture to all four sides, whatever their proportions were, no wider than most."""
+    height, width = strokes.shape
+    target = round(PROPORTION * height)
+    if width <= target:
+        return strokes
+    return np.asarray(strokes @ area_weights(width, target).T, np.float32)
 
 
 def shrink(strokes: Grey) -> Grey:
-    """Average the strokes by area into a (20, 20) box, in the middle of a square of their longest side."""
+    """Average the strokes by area into a (20, 20) box, in the middle of a square of their longest side.
+
+    Between the pixels of smaller ones is interpolated, or they would be blocks.
+    """
     height, width = strokes.shape
     side = max(height, width)
     if side == 0:
@@ -202,7 +203,7 @@ def shrink(strokes: Grey) -> Grey:
     square = np.zeros((side, side), np.float32)
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = strokes
-    weights = area_weights(side, BOX)
+    weights = area_weights(side, BOX) if side >= BOX else line_weights(side, BOX)
     return brighten(np.asarray(weights @ square @ weights.T, np.float32))
 
 
@@ -240,6 +241,12 @@ def centre_of_mass(array: Grey) -> tuple[float, float]:
     total = array.sum(dtype=np.float64)
     rows, columns = array.sum(1, dtype=np.float64), array.sum(0, dtype=np.float64)
     return float(rows @ np.arange(len(rows)) / total), float(columns @ np.arange(len(columns)) / total)
+
+
+def line_weights(n: int, m: int) -> NDArray[np.float32]:
+    """Return (m, n): how much of each of n source pixels is in each of m target pixels, by linear interpolation."""
+    at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
+    return np.asarray(np.clip(1 - np.abs(at[:, np.newaxis] - np.arange(n)), 0, None), np.float32)
 
 
 def area_weights(n: int, m: int) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ Strength is (h, w) of float32, 0 for paper. This module knows nothing of digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,19 +22,32 @@ SMALL = 40  # pixels on the longest side, below which the paper is taken to be e
 EVEN = 0.8  # share of a border that is alike where it is paper all around
 SPREAD = 0.4  # share of a picture that is alike where it is the paper
 ALIKE = 0.15  # of the range of brightness
+HALF = 0.2  # share of a picture, more or less than half, that is bright where ink cannot be told by being rare
 PRIOR = 3.0  # how much more often people write dark on light, where their paper isn't even
 DIM = 48.0  # of 255: paper that is darker than this is too dark to tell its shadows from ink
 THIN = 0.15  # of the longest side: no stroke of a digit is thicker where there is paper around it
-THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table
+STROKES = (0.02, 0.04, 0.08, 0.16)  # of the shorter side of a sheet: strokes are thinner than what they enclose
+PEAK = 50  # pixels that stand out at least as far as is said
+CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
+THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
+WIDE = 0.06  # of a sheet's longer side, if that is more
 
 
 def ink(grey: Grey) -> tuple[Grey, bool]:
-    """Return the strength of the ink, and whether it is darker than the paper."""
+    """Return the strength of the ink of one digit, and whether it is darker than the paper."""
     if max(grey.shape) < SMALL:
         return differing(grey)
     even = grey if is_even(grey) else level(grey)
     dark = differing(even)[1] if even is grey or is_even(even) else thin_is_dark(grey)
     return (absorbed(grey) if dark else standing_out(-grey)), dark
+
+
+def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
+    """Do the same for whole lines of writing, whose strokes are thin beside the sheet, and whose border says little."""
+    short, long = sorted(grey.shape)
+    dark = thinnest_is_dark(grey, [share * short / long for share in STROKES])
+    thick = max(THICK * short / long, WIDE)
+    return (absorbed(grey, thick) if dark else standing_out(-grey, thick)), dark
 
 
 def is_even(grey: Grey) -> bool:
@@ -52,9 +65,25 @@ def differing(grey: Grey) -> tuple[Grey, bool]:
     Strokes are few and far from it, noise is even on both sides, so the third moment about the
     paper tells dark ink from bright.
     """
-    difference = grey - np.float32(np.median(edges(grey) if is_even(grey) else grey))
+    if is_even(grey):
+        paper = float(np.median(edges(grey)))
+    elif (corners := corner_paper(grey)) is not None:
+        paper = corners
+    else:
+        paper = float(np.median(grey))
+    difference = grey - np.float32(paper)
     direction = np.sign((difference * difference * difference).sum(dtype=np.float64))
     return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32), bool(direction < 0)
+
+
+def corner_paper(grey: Grey) -> float | None:
+    """Return what is in the corners, if they agree, of a picture of which about half is ink: a digit leaves these."""
+    middle = (float(grey.min()) + float(grey.max())) / 2
+    bright = grey > middle
+    in_corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if abs(float(bright.mean()) - 0.5) > HALF or len(np.unique(in_corners > middle)) > 1:
+        return None
+    return float(np.median(in_corners))
 
 
 def level(grey: Grey) -> Grey:
@@ -77,16 +106,34 @@ def thin_is_dark(grey: Grey) -> bool:
 
     Where the border isn't paper, it says nothing of the paper. Strokes are thinner than what they enclose.
     """
+    dark, bright = thin_of_both(grey, THIN)
+    return PRIOR * third_moment(dark) >= third_moment(bright)
+
+
+def thinnest_is_dark(grey: Grey, shares: Sequence[float]) -> bool:
+    """Tell the same by the smallest share of the longest side at which something stands out about as far as ever."""
+    both = [thin_of_both(grey, share) for share in shares]
+    peaks = [max(float(np.partition(strength, -PEAK, None)[-PEAK]) for strength in pair) for pair in both]
+    dark, bright = next(pair for pair, peak in zip(both, peaks, strict=True) if peak >= CLEAR * max(peaks))
+    below, above = (np.clip(side * (np.median(grey) - grey), 0, None) for side in (1, -1))
+    ratio = third_moment(dark) * third_moment(below) * PRIOR
+    return ratio >= third_moment(bright) * third_moment(above)
+
+
+def thin_of_both(grey: Grey, share: float) -> tuple[Grey, Grey]:
+    """Return how far what is thinner than a share stands out, away from the border, dark and bright."""
     h, w = grey.shape
     inner = np.s_[h // 10 : h - h // 10, w // 10 : w - w // 10]
-    strengths = (standing_out(side, THIN)[inner] for side in (grey, -grey))
-    dark, bright = ((strength * strength * strength).sum(dtype=np.float64) for strength in strengths)
-    return bool(PRIOR * dark >= bright)
+    return standing_out(grey, share)[inner], standing_out(-grey, share)[inner]
 
 
-def absorbed(grey: Grey) -> Grey:
+def third_moment(strength: Grey) -> float:
+    return float((strength * strength * strength).sum(dtype=np.float64))
+
+
+def absorbed(grey: Grey, share: float = THICK) -> Grey:
     """Return which share of its paper's light each pixel lacks, of 255: ink is as strong in shadow as beside it."""
-    missing = standing_out(grey)
+    missing = standing_out(grey, share)
     return np.asarray(255 * missing / np.maximum(grey + missing, DIM), np.float32)
 
 
@@ -111,12 +158,17 @@ def along_rows(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]
     wide = np.concatenate(
         [np.broadcast_to(array[:, :1], beside), array, np.broadcast_to(array[:, -1:], beside)], axis=1
     )
+    return running(extreme, wide, width)
+
+
+def running(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
+    """Return (h, w - width + 1): the extreme of `width` elements from each on, in its own row."""
     span = 1
     while 2 * span <= width:  # each element is the extreme of so many from itself on
-        wide = extreme(wide[:, :-span], wide[:, span:])
+        array = extreme(array[:, :-span], array[:, span:])
         span *= 2
     rest = width - span
-    return extreme(wide[:, :-rest], wide[:, rest:]) if rest else wide
+    return extreme(array[:, :-rest], array[:, rest:]) if rest else array
 
 
 def edges(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Choose, of the ink in a picture, what belongs to its one digit.
 
-    mask -> without the edges of page and cell -> without ruled lines -> the parts that stand together
+    mask -> without ruled lines -> without the edges of page and cell -> the parts that stand together
 
 Masks are (h, w) of bool, true for ink. Every step only takes away, and knows nothing of brightness.
 """
@@ -64,8 +64,8 @@ class Choice:
 
 def one_digit(mask: Mask) -> Choice:
     """Choose the ink of the digit, all of it where nothing else is certain."""
-    inner, edges = without_edges(mask)
-    kept, lines = without_lines(inner)
+    open_ended, lines = without_lines(mask)  # first, for these are known by their reaching the border
+    kept, edges = without_edges(open_ended)
     labels, parts = components(kept)
     if not parts:
         return Choice(mask)
@@ -168,6 +168,18 @@ def is_rival(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
     """Tell whether a part that doesn't belong to the main one is a digit as well: whole, and nearly as tall."""
     tall = part.bottom - part.top > 0.6 * (main.bottom - main.top)
     return tall and part.area > 0.25 * main.area and not part.touches(shape)
+
+
+def stroke_width(mask: Mask) -> float:
+    """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
+    inside = mask.copy()
+    inside[1:] &= mask[:-1]
+    inside[:-1] &= mask[1:]
+    inside[:, 1:] &= mask[:, :-1]
+    inside[:, :-1] &= mask[:, 1:]
+    for outermost in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
+        outermost[...] = False
+    return float(2 * mask.sum() / max(mask.sum() - inside.sum(), 1))
 
 
 def components(mask: Mask) -> tuple[NDArray[np.int32], list[Part]]:
