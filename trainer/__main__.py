@@ -39,7 +39,7 @@ def run(config: Config, data: Dataset) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
     import keras  # takes seconds, so that bad flags and bad data are reported before
 
-    from trainer import fit, plots, publish
+    from trainer import calibrate, fit, plots, publish
     from trainer.evaluate import evaluate
     from trainer.model import build
 
@@ -47,16 +47,22 @@ def run(config: Config, data: Dataset) -> int:
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
     model = build()
     history = fit.fit(model, data.train, data.validation, config)
+    doubtful = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0)
+    temperature = calibrate.fit_temperature(doubtful, data.validation.labels)
+    calibrate.cool(model, temperature)
     probabilities = model.predict(fit.network_input(data.test.pixels), batch_size=500, verbose=0)
     report = evaluate(probabilities, data.test.labels)
     say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
     figures = plots.draw(history, report, data.test, probabilities)
     files = {f"{bundle.PLOTS}/{name}": figure for name, figure in figures.items()}
     doubts = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0).max(1)
+    error = calibrate.calibration_error(probabilities, data.test.labels)
+    say(f"calibrated by a temperature of {temperature:.2f}: error {error:.4f} on the test set")
     facts = {
         "thresholds": {"not_a_digit": publish.threshold(doubts)},
         "data": publish.data_facts(data),
         "training": config.hyper_parameters() | {"seconds": round(time.perf_counter() - started, 1)},
+        "calibration": {"temperature": temperature, "test_error": error},
         "test": report.summary(),
     }
     try:

@@ -27,6 +27,7 @@ ASPECT = 0.22  # of its logarithm, at most, in each direction
 MOVE = 1.5  # pixels at most
 BEND = 0.9  # pixels, standard deviation, at each of 5 x 5 points
 STRETCHED = 0.3  # share of images that fill their box whatever their proportions, as some scanners leave them
+BLURRED = 0.2  # share that is seen out of focus, or small, and has broad soft strokes for it
 COARSE = 0.25  # share that is seen in few dots, black or white
 GAMMA = 0.4  # of its logarithm, at most
 
@@ -35,7 +36,7 @@ def augment(pixels: Pixels, random: Generator) -> Floats:
     """Return variants of (n, 28, 28) pixels, a share of them as they are."""
     plain = pixels.astype(np.float32) / np.float32(255)
     varied = bend(vary_strokes(plain, random), extents(pixels), random)
-    varied = vary_ink(coarsen(varied, random), random)
+    varied = vary_ink(coarsen(blur(varied, random), random), random)
     return np.where(chance(len(pixels), AS_IT_IS, random), plain, varied)
 
 
@@ -115,6 +116,14 @@ def sample(x: Floats, places: NDArray[np.float64]) -> Floats:
     upper = flat[first] * (1 - right) + flat[first + 1] * right
     lower = flat[first + wide] * (1 - right) + flat[first + wide + 1] * right
     return np.asarray(upper * (1 - down) + lower * down, np.float32).reshape(x.shape)
+
+
+def blur(x: Floats, random: Generator) -> Floats:
+    """Blur a share of the images, and make what is left of their ink as bright as before."""
+    n = len(x)
+    soft = np.mean([np.roll(x, (dy, dx), (1, 2)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], axis=0, dtype=np.float32)
+    soft *= random.uniform(1, 2, (n, 1, 1)).astype(np.float32)
+    return np.where(chance(n, BLURRED, random), np.minimum(soft, 1), x)
 
 
 def coarsen(x: Floats, random: Generator) -> Floats:

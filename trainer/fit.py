@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from digits.image import Pixels
+from trainer import pen
 from trainer.augment import augment
 from trainer.config import Config
 from trainer.dataset import CLASSES, Labels, Part
+from trainer.outliers import outliers
 
 STEPS_AT_ONCE = 10  # steps between two returns to Python; saves a tenth of an epoch on a CPU
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
+OUTLIERS = 0.25  # images without a digit in each batch, for each that has one
+VARIETY = 0.5  # such images in all, for each of the training set; they are varied as the others are
+DRAWN = 0.2  # digits drawn by `trainer.pen`, for each of the training set: of hands that it has none of
 
 History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_loss", "seconds": one value an epoch
 
@@ -27,7 +32,8 @@ History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_los
 def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: TextIO = sys.stderr) -> History:
     """Train for `config.epochs` and return what each epoch came to; the last weights stay."""
     batch_size = min(config.batch_size, len(train))
-    steps = -(-len(train) // batch_size)
+    variants = Variants(train, batch_size, config.seed)
+    steps = len(variants)
     model.compile(
         optimizer=keras.optimizers.Adam(schedule(config.learning_rate, steps * config.epochs)),
         loss="categorical_crossentropy",
@@ -37,7 +43,7 @@ def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: 
     )
     progress = Progress(config.epochs, steps, out)
     fitted = model.fit(
-        Variants(train, batch_size, config.seed), epochs=config.epochs, verbose=0, callbacks=[progress],
+        variants, epochs=config.epochs, verbose=0, callbacks=[progress],
         validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
     )  # fmt: skip
     return {key: [float(value) for value in values] for key, values in fitted.history.items()} | {
@@ -46,24 +52,37 @@ def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: 
 
 
 class Variants(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches of a training set, in another order and varied otherwise in each epoch; alike for equal seeds."""
+    """Batches of a training set, in another order and varied otherwise in each epoch; alike for equal seeds.
+
+    Among them are images without a digit, whose target is that each digit is as likely.
+    """
 
     def __init__(self, part: Part, batch_size: int, seed: int) -> None:
         super().__init__()
-        self.part, self.batch_size = part, batch_size
+        self.batch_size = batch_size
         self.random = np.random.default_rng(seed)
-        self.order = self.random.permutation(len(part))
+        self.part = with_drawn(part, self.random)
+        self.outliers = outliers(part.pixels, round(VARIETY * len(part)), self.random)
+        self.order = self.random.permutation(len(self.part))
 
     def __len__(self) -> int:
         return -(-len(self.part) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        varied = augment(self.part.pixels[chosen], self.random)
-        return varied[..., np.newaxis], one_hot(self.part.labels[chosen])
+        none = self.random.integers(len(self.outliers), size=round(OUTLIERS * len(chosen)))
+        varied = augment(np.concatenate([self.part.pixels[chosen], self.outliers[none]]), self.random)
+        unsure = np.full((len(none), CLASSES), 1 / CLASSES, np.float32)
+        return varied[..., np.newaxis], np.concatenate([one_hot(self.part.labels[chosen]), unsure])
 
     def on_epoch_end(self) -> None:
         self.order = self.random.permutation(len(self.part))
+
+
+def with_drawn(part: Part, random: np.random.Generator) -> Part:
+    labels = random.integers(CLASSES, size=max(1, round(DRAWN * len(part)))).astype(np.uint8)
+    drawn = pen.digits(labels, random)
+    return Part(np.concatenate([part.pixels, drawn]), np.concatenate([part.labels, labels]))
 
 
 def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -28,7 +28,7 @@ from trainer.dataset import CLASSES, Dataset, Part
 
 PARITY_IMAGES = 1000
 PARITY_TOLERANCE = 1e-5
-DOUBTED = 0.001  # share of true digits that may be taken for none
+DOUBTED = 0.003  # share of true digits that may be taken for none
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
 
 

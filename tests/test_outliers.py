@@ -1,0 +1,64 @@
+"""Images without a digit, and digits drawn by pen, have MNIST's geometry and are alike for equal seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from digits import convert
+from digits.image import Pixels, centre_of_mass
+from digits.network import Network
+from tests.models import features, mnist
+from trainer import pen
+from trainer.outliers import looks_like_1, outliers, piece, several
+from trainer.pen import cropped
+
+DIGITS, LABELS = mnist(300)
+EVERY = np.repeat(np.arange(10, dtype=np.uint8), 30)
+
+Made = Callable[[np.random.Generator], Pixels]
+MADE: dict[str, Made] = {
+    "outliers": lambda random: outliers(DIGITS, 200, random),
+    "drawn digits": lambda random: pen.digits(EVERY, random),
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_they_have_the_geometry_of_mnist(make: Made) -> None:
+    made = make(np.random.default_rng(0))
+    assert made.dtype == np.uint8
+    for image in made:
+        rows, columns = np.nonzero(image)
+        assert 18 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
+        assert np.abs(np.array(centre_of_mass(image.astype(np.float32))) - 14).max() < 1.6
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_equal_seeds_make_equal_images_and_others_do_not(make: Made) -> None:
+    first, second, other = (make(np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_a_network_that_never_saw_them_reads_drawn_digits() -> None:
+    """The table has a digit where it says so: a network trained on MNIST alone agrees, where hands do not differ."""
+    read = Network(convert.to_onnx(features()))(pen.digits(EVERY, np.random.default_rng(0))).argmax(1)
+    right = np.array([(read[digit == EVERY] == digit).mean() for digit in range(10)])
+    assert right.mean() > 0.6
+    assert right.min() > 0.2  # 1 and 7, of which MNIST has other kinds
+
+
+def test_several_digits_are_wider_than_each_and_a_piece_is_less() -> None:
+    random = np.random.default_rng(0)
+    for first, second in zip(DIGITS[:50], DIGITS[50:100], strict=True):
+        one, other = cropped(first), cropped(second)
+        assert several(one, other, random).shape[1] >= max(one.shape[1], 2)
+        left = piece(one, random)
+        assert left.sum() < one.sum()
+
+
+def test_a_bar_is_no_piece_for_it_may_be_a_1() -> None:
+    assert looks_like_1(np.ones((20, 4), np.float32))
+    assert not looks_like_1(np.ones((20, 12), np.float32))

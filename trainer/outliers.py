@@ -1,0 +1,64 @@
+"""Images that hold no digit, for a network to be unsure of: letters, scribbles, several digits, pieces of one.
+
+Letters and scribbles are drawn by `trainer.pen`, the others are made of the digits of the training
+set. All have the geometry of MNIST, as whatever is served has, and all chance comes from the
+generator that is given. To train with them under a uniform target is the entropic open-set loss of
+Dhamija, Günther and Boult (2018).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from digits.image import SIDE, Pixels
+from trainer import pen
+from trainer.pen import Drawing, cropped, normalised
+
+LETTER, SCRIBBLE, SEVERAL = 0.45, 0.55, 0.75  # bounds of the shares; the rest are pieces
+APART = (-6, 5)  # pixels of the network between two digits
+PIECE = (0.25, 0.7)  # share of a digit that is left of it
+SLIM = 2.5  # times as high as wide; a piece that is slimmer may well pass for a 1
+
+
+def outliers(digits: Pixels, count: int, random: Generator) -> Pixels:
+    """Return (count, 28, 28) images without a digit, some of them made of the given ones."""
+    kinds = random.random(count)
+    return np.stack([normalised(outlier(kind, digits, random)) for kind in kinds]) if count else digits[:0]
+
+
+def outlier(kind: float, digits: Pixels, random: Generator) -> Drawing:
+    if kind < LETTER:
+        return pen.letter(random)
+    if kind < SCRIBBLE:
+        return pen.scribble(random)
+    first, second = (cropped(digits[index]) for index in random.integers(len(digits), size=2))
+    rest = piece(first, random)
+    return several(first, second, random) if kind < SEVERAL or looks_like_1(rest) else rest
+
+
+def several(first: Drawing, second: Drawing, random: Generator) -> Drawing:
+    """Return two digits beside each other, apart, touching or overlapping; sometimes only a part of the second."""
+    if random.random() < 0.4:
+        second = second[:, : max(3, round(second.shape[1] * random.uniform(0.35, 1)))]
+    at = max(first.shape[1] + int(random.integers(*APART)), 2)
+    drop = int(random.integers(-4, 5))
+    both = np.zeros((SIDE + 8, max(first.shape[1], at + second.shape[1])), np.float32)
+    for drawing, top, left in ((first, 4, 0), (second, 4 + drop, at)):
+        place = both[top : top + drawing.shape[0], left : left + drawing.shape[1]]
+        np.maximum(place, drawing, out=place)
+    return both
+
+
+def piece(digit: Drawing, random: Generator) -> Drawing:
+    """Return what a cut, more or less upright or across, leaves of a digit."""
+    turned = digit if random.random() < 0.75 else digit.T
+    h, w = turned.shape
+    end = w * random.uniform(*PIECE) + random.uniform(-0.35, 0.35) * (h / 2 - np.arange(h))  # in each row
+    kept = np.arange(w) < end[:, np.newaxis]
+    left = np.where(kept if random.random() < 0.5 else kept[:, ::-1], turned, 0)
+    return cropped(left if turned is digit else left.T)
+
+
+def looks_like_1(drawing: Drawing) -> bool:
+    return bool(drawing.shape[0] > SLIM * drawing.shape[1])
