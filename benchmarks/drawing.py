@@ -5,9 +5,10 @@ Knows nothing of how they are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,14 +21,42 @@ PEN = (30, 40, 120)
 
 def written(pixels: Pixels, *, side: int = SIDE, height: int = 84, left: float = 0.5, ink: float = 1.0) -> Paper:
     """Return white paper with a digit in blue, whose 28 x 28 are `height` pixels tall, its middle at `left`."""
-    large = Image.fromarray(pixels).resize((height, height), Image.Resampling.BICUBIC)
-    strokes = np.clip((np.asarray(large, float) / 255 - 0.3) / 0.3, 0, 1) * ink
+    strokes = enlarged(pixels, height) * ink
     canvas = Image.new("L", (side, side))
     canvas.paste(
         Image.fromarray((strokes * 255).astype(np.uint8)), (int(left * side - height / 2), (side - height) // 2)
     )
-    covered = np.asarray(canvas, float)[..., np.newaxis] / 255
-    return np.full((side, side, 3), 240.0) * (1 - covered) + np.array(PEN) * covered
+    return on_paper(np.asarray(canvas, float) / 255)
+
+
+def enlarged(pixels: Pixels, height: int) -> NDArray[np.float64]:
+    """Return the strokes of a digit, 0...1, with sharp edges, its 28 x 28 as so many pixels."""
+    large = Image.fromarray(pixels).resize((height, height), Image.Resampling.BICUBIC)
+    return np.clip((np.asarray(large, float) / 255 - 0.3) / 0.3, 0, 1)
+
+
+def on_paper(strokes: NDArray[np.float64]) -> Paper:
+    covered = strokes[..., np.newaxis]
+    return np.full((*strokes.shape, 3), 240.0) * (1 - covered) + np.array(PEN) * covered
+
+
+def number(
+    digits: Sequence[Pixels], random: Generator, *, height: int = 60, gap: tuple[float, float] = (-0.05, 0.3)
+) -> Paper:
+    """Return white paper with digits beside each other, about `height` pixels tall.
+
+    `gap` bounds the space between two of them in heights; it is negative where they touch.
+    """
+    margin, at = height // 2, height // 2
+    strokes = np.zeros((2 * height, (len(digits) + 1) * 2 * height))
+    for pixels in digits:
+        drawn = enlarged(pixels, round(1.4 * height * random.uniform(0.85, 1.1)))  # of 28 rows 20 are the digit's
+        drawn = drawn[np.ix_(drawn.max(1) > 0, drawn.max(0) > 0)]
+        top = round(margin + height * random.uniform(0.92, 1.08)) - len(drawn)
+        place = strokes[top : top + len(drawn), at : at + drawn.shape[1]]
+        np.maximum(place, drawn, out=place)
+        at += max(1, drawn.shape[1] + round(height * random.uniform(*gap)))
+    return on_paper(strokes[:, : at + margin])
 
 
 def framed(paper: Paper) -> Paper:
@@ -56,12 +85,13 @@ def with_dark_edge(paper: Paper) -> Paper:
 
 
 def in_shadow(paper: Paper) -> Paper:
-    y, x = np.mgrid[0 : len(paper), 0 : len(paper)]
-    return np.asarray(paper * np.where(x + y > len(paper), 0.5, 1.0)[..., np.newaxis])
+    h, w = paper.shape[:2]
+    y, x = np.mgrid[0:h, 0:w]
+    return np.asarray(paper * np.where(x / w + y / h > 1, 0.5, 1.0)[..., np.newaxis])
 
 
 def lit_from_one_side(paper: Paper) -> Paper:
-    return paper * np.linspace(1.0, 0.55, len(paper))[:, np.newaxis]
+    return paper * np.linspace(1.0, 0.55, paper.shape[1])[:, np.newaxis]
 
 
 def inverted(paper: Paper) -> Paper:

@@ -1,0 +1,182 @@
+"""Read the numbers in a picture, in two steps with a network between them.
+
+    picture -> rows -> cuts -> candidates: pixels          (`survey`)
+    probabilities of the candidates -> lines of digits     (`Survey.lines`)
+
+So that the candidates of many pictures can go through a network together. Knows nothing of networks
+and HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from digits.cuts import Candidate, Cuts, cut
+from digits.decode import decode
+from digits.errors import BadImage
+from digits.image import SIDE, Pixels
+from digits.lattice import best_reading
+from digits.network import Probabilities
+from digits.pattern import ANYTHING, Pattern
+from digits.rows import Row, View, find_rows
+
+Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the upright picture
+
+MOST_CANDIDATES = 6_000  # in a picture; a page full of writing has about as many
+FLAT = 1.6  # times as wide as tall: a dash
+LOW = 0.55  # of the height of a row, from its top, below which a point or comma stands
+UPRIGHT = 1.4  # times as tall as wide: a comma rather than a point
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDigit:
+    """`probabilities` are (10,), as the network gave them for what it was shown."""
+
+    digit: int
+    box: Box
+    probabilities: Probabilities
+
+    @property
+    def confidence(self) -> float:
+        return float(self.probabilities[self.digit])
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A comma, point or dash that stands after so many digits of its line."""
+
+    mark: str
+    after: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What was read in a row. `fits` says whether it is of the pattern that was asked for."""
+
+    digits: list[ReadDigit]
+    marks: list[Mark]
+    box: Box
+    fits: bool
+
+    @property
+    def confidence(self) -> float:
+        """The probability that all digits are right, if the network is, and 0 for none."""
+        return math.prod(digit.confidence for digit in self.digits) if self.digits else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A row in pieces, and where it lies."""
+
+    row: Row
+    cuts: Cuts
+    view: View
+
+    def box(self, candidate: Candidate) -> Box:
+        top, bottom, left, right = candidate.box
+        return self.view.box(self.row.top + top, self.row.top + bottom, self.row.left + left, self.row.left + right)
+
+    @property
+    def whole(self) -> Box:
+        h, w = self.row.ink.shape
+        return self.view.box(self.row.top, self.row.top + h, self.row.left, self.row.left + w)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that may be a digit in a picture. A place is where a line is: a region, or a given box that is blank."""
+
+    places: list[Region | Box]
+
+    @property
+    def pixels(self) -> Pixels:
+        """Return (k, 28, 28): the candidates of all regions, in order."""
+        found = [place.cuts.pixels for place in self.places if isinstance(place, Region)]
+        return np.concatenate(found) if found else np.zeros((0, SIDE, SIDE), np.uint8)
+
+    def lines(self, probabilities: Probabilities, pattern: Pattern | None = None) -> list[Line]:
+        """Return the lines of the picture for (k, 10) probabilities of its candidates, from top to bottom.
+
+        With a pattern each line is the best that fits; one that cannot fit is read without.
+        """
+        lines: list[Line] = []
+        at = 0
+        for place in self.places:
+            if not isinstance(place, Region):
+                lines.append(Line([], [], place, pattern is None))
+                continue
+            count = len(place.cuts.candidates)
+            lines.append(read_line(place, probabilities[at : at + count], pattern))
+            at += count
+        return lines
+
+
+def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
+    """Decode what was identified, and find what may be digits in it, or one number in each of the boxes.
+
+    Raises `BadImage`.
+    """
+    size = identified.size
+    picture = decode(identified)
+    by = max(size) / max(picture.size)  # a large JPEG is decoded smaller
+    if boxes:
+        places = [in_box(picture, box, by) for box in boxes]
+    else:
+        sheet = find_rows(picture)
+        places = [region(row, sheet.view.magnified(by)) for row in sheet.rows]
+    if sum(len(place.cuts.candidates) for place in places if isinstance(place, Region)) > MOST_CANDIDATES:
+        raise BadImage("too_large", "there is too much writing in the image to be read at once; send a part of it")
+    return Survey([place for place in places if not isinstance(place, Region) or place.cuts.candidates])
+
+
+def region(row: Row, view: View) -> Region:
+    return Region(row, cut(row), view)
+
+
+def in_box(picture: Image.Image, box: Box, by: float) -> Region | Box:
+    """Return the row with the most ink in a part of a picture, or the box itself if it is blank. Raises `BadImage`."""
+    left, top = (min(max(round(box[axis] / by), 0), picture.size[axis] - 1) for axis in (0, 1))
+    right, bottom = (min(round((box[axis] + box[axis + 2]) / by), picture.size[axis]) for axis in (0, 1))
+    sheet = find_rows(picture.crop((left, top, max(right, left + 1), max(bottom, top + 1))))
+    if not sheet.rows:
+        return box
+    row = max(sheet.rows, key=lambda row: float(row.ink.sum()) / row.height)
+    return region(row, sheet.view.moved(left, top).magnified(by))
+
+
+def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | None) -> Line:
+    tokens = best_reading(place.cuts, probabilities, pattern or ANYTHING)
+    fits = tokens is not None
+    digits: list[ReadDigit] = []
+    marks: list[Mark] = []
+    for token in tokens if tokens is not None else best_reading(place.cuts, probabilities) or []:
+        if token.candidate is None:
+            continue
+        candidate = place.cuts.candidates[token.candidate]
+        if token.digit is not None:
+            digits.append(ReadDigit(token.digit, place.box(candidate), probabilities[token.candidate]))
+        else:
+            marks.append(Mark(kind_of(candidate, place.row), len(digits), place.box(candidate)))
+    return Line(digits, marks, place.whole, fits)
+
+
+def kind_of(mark: Candidate, row: Row) -> str:
+    """Tell a dash, comma or point by its shape and place."""
+    if mark.wide > FLAT * mark.tall:
+        return "-"
+    top = mark.box[0] / row.ink.shape[0]
+    return (
+        ","
+        if mark.tall > UPRIGHT * mark.wide and top > LOW
+        else "."
+        if top > LOW
+        else "-"
+        if mark.wide > mark.tall
+        else "'"
+    )

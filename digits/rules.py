@@ -1,0 +1,120 @@
+"""Remove the ruled lines of a sheet, and leave the strokes that cross them, or stand on them.
+
+    ink -> what is thin from top to bottom -> the courses that go on for longer than a digit -> straight ones -> gone
+
+and the same from side to side. A line may slope, bend a little and be broken.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.ink import Mask, along_rows, quantile
+from digits.paths import on_course
+from digits.strokes import Part, components, stroke_width
+
+LONG = 2.0  # heights of a row that a ruled line is long at least, unless it goes
+ACROSS = 0.55  # of the way across the picture, what strokes hide of it aside
+RULE = 1.6  # times as thick as a stroke a ruled line may be
+BROKEN = 2.0  # pixels of a ruled line for each that is missing
+HIDDEN = 0.25  # for each that a stroke hides
+BRIEF = 1.25  # heights that no stroke of a digit is long
+CLEAR = 0.4  # heights in which there is but one ruled line
+SEEN = 0.8  # share of a ruled line, where no stroke hides it, that is where it should be
+BENT = 0.4  # and for each step up or down
+
+Heights = NDArray[np.int32]  # (h, w): for each pixel of ink how many are in its run from top to bottom, 0 for paper
+
+
+def without_rules(mask: Mask) -> Mask:
+    """Remove ruled lines, level and upright ones."""
+    parts = components(mask)[1]
+    if not parts:
+        return mask
+    height, thin = typical_height(parts, mask.shape), max(2, round(RULE * stroke_width(mask)))
+    for _ in range(2):  # level lines first, then, turned, upright ones
+        mask = without_level_rules(mask, thin, height).T
+    return mask
+
+
+def without_level_rules(mask: Mask, thin: int, height: float) -> Mask:
+    """Remove what goes from left to right for longer than digits do, mostly on ink that is thin from top to bottom."""
+    long = min(LONG * height, max(ACROSS * mask.shape[1], BRIEF * height))
+    if mask.shape[1] < long:
+        return mask
+    runs = column_runs(mask)
+    slim = mask & (runs <= thin)
+    line = on_long_course(mask, slim, thin, height, long)
+    bridge = 4 * thin | 1
+    joined = along_rows(np.minimum, along_rows(np.maximum, line.view(np.uint8), bridge), bridge)
+    labels, parts = components((joined > 0) | line)
+    kept = mask.copy()
+    for number, part in enumerate(parts, 1):
+        if part.right - part.left >= BRIEF * height:
+            columns = np.s_[:, part.left : part.right]
+            y, x = np.nonzero(line[columns] & (labels[columns] == number))
+            kept[columns] &= ~rule(y, x, mask[columns], runs[columns], thin)
+    return kept
+
+
+def on_long_course(mask: Mask, slim: Mask, thin: int, height: float, long: float) -> Mask:
+    """Return the slim ink on the longest course around, if that is so long; what branches off is on a shorter one."""
+    gain = np.where(slim, np.float32(1), np.where(mask, np.float32(-HIDDEN), np.float32(-BROKEN)))
+    length = on_course(gain.T, BENT)  # (w, h)
+    longest = along_rows(np.maximum, length, round(CLEAR * height) | 1)
+    return np.asarray(slim & ((length >= long) & (length >= longest - 2 * BENT * thin)).T)
+
+
+def rule(y: NDArray[np.intp], x: NDArray[np.intp], mask: Mask, runs: Heights, thin: int) -> Mask:
+    """Return the pixels of a ruled line through most of some points: none, if strokes made these."""
+    columns = np.arange(mask.shape[1])
+    course = smooth_course(x, y, thin)(columns)
+    at = np.clip(np.rint(course), 0, len(mask) - 1).astype(np.intp)
+    seen = np.zeros(len(columns), bool)
+    seen[x[np.abs(y - course[x]) <= thin]] = True
+    missing = ~mask[at, columns] & ~seen
+    there = runs[at, columns]
+    there = there[(there > 0) & (there <= thin)]
+    if seen.sum() < SEEN * (seen.sum() + missing.sum()) or not there.size:
+        return np.zeros_like(mask)
+    thick = float(np.median(there))
+    near = np.abs(np.arange(len(mask))[:, np.newaxis] - course) <= thick
+    return np.asarray(near & (runs <= 1.25 * thick + 1))
+
+
+def smooth_course(x: NDArray[np.intp], y: NDArray[np.intp], reach: float) -> np.polynomial.Polynomial:
+    """Return the parabola through most points, without those that are far from the others', ever more strictly."""
+    used = np.ones(len(x), bool)
+    for _ in range(4):
+        degree = min(2, len(np.unique(x[used])) // 4)
+        course = np.polynomial.Polynomial.fit(x[used], y[used], degree)
+        away = np.abs(y - course(x))
+        used = away <= max(reach, quantile(away, 0.5))
+        reach = max(reach / 2, 1.5)
+    return course
+
+
+def column_runs(mask: Mask) -> Heights:
+    """Return for each pixel of ink how many are in its run from top to bottom; 0 for paper."""
+    h, w = mask.shape
+    beyond = np.zeros((1, w), np.int8)
+    steps = np.diff(np.concatenate([beyond, mask, beyond]), axis=0).T  # (w, h + 1)
+    column, start = np.nonzero(steps == 1)
+    end = np.nonzero(steps == -1)[1]
+    change = np.zeros((w, h + 1), np.int32)
+    change[column, start] += (end - start).astype(np.int32)
+    change[column, end] -= (end - start).astype(np.int32)
+    return np.asarray(np.cumsum(change, axis=1, dtype=np.int32)[:, :h].T)
+
+
+def typical_height(parts: list[Part], shape: tuple[int, ...]) -> float:
+    """Return the height that half of the ink has, by parts that are no lines and do not span the picture."""
+    whole = sum(part.area for part in parts)
+    some = [part for part in parts if part.right - part.left < min(0.5 * shape[1], 4 * (part.bottom - part.top))]
+    if sum(part.area for part in some) < 0.25 * whole:  # a line holds nearly all of it together
+        some = [max(parts, key=lambda part: part.area)]
+    heights = np.array([part.bottom - part.top for part in some], float)
+    areas = np.array([part.area for part in some], float)
+    order = heights.argsort()
+    return float(heights[order][np.searchsorted(np.cumsum(areas[order]), areas.sum() / 2)])

@@ -1,0 +1,57 @@
+"""A pattern of digits means what the same regular expression means."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from digits import pattern
+
+ITEMS = st.sampled_from(["7", r"\d", "[0-9]", "[135]", "[2-46]"])
+TIMES = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}", "{0,2}", "{2,}"])
+PATTERNS = st.lists(st.builds("{}{}".format, ITEMS, TIMES), min_size=1, max_size=5).map("".join)
+
+
+@given(PATTERNS, st.lists(st.text("0123456789", max_size=8), min_size=20, max_size=20))
+def test_a_pattern_fits_what_the_regular_expression_matches(text: str, numbers: list[str]) -> None:
+    parsed = pattern.parse(text)
+    for number in numbers:
+        assert parsed.fits(number) == bool(re.fullmatch(text, number))
+
+
+def test_a_length_is_a_pattern() -> None:
+    assert [number for number in ("", "1234", "12345", "123456") if pattern.of_length(5).fits(number)] == ["12345"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "[0-9",
+        "[]",
+        "[-]",
+        "[^1]",
+        "(1|2)",
+        ".",
+        "1{}",
+        "{2}",
+        "1{3,2}",
+        "1{0}",
+        "1{99}",
+        r"\w",
+        "[0-9]++",
+        "١",
+    ],
+)
+def test_anything_else_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match=r".{15}"):
+        pattern.parse(text)
+
+
+def test_a_pattern_is_bounded() -> None:
+    with pytest.raises(ValueError, match="at most"):
+        pattern.parse("[0-9]{999}" * 1000)
