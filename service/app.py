@@ -12,16 +12,27 @@ from fastapi import FastAPI, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel
 
 from digits import __version__, bundle
 from digits.bundle import Manifest
 from service import schemas
 from service.engine import Models, NoModel
 from service.errors import Problem, add_handlers
+from service.intake import Intake
 from service.middleware import PagePolicy
-from service.openapi import MODEL_HEADERS, errors, predict_array, predict_body, predict_parameters
+from service.openapi import (
+    MODEL_HEADERS,
+    errors,
+    predict_array,
+    predict_body,
+    predict_parameters,
+    read_body,
+    read_parameters,
+)
 from service.predict import Predictor
 from service.raw import RawRoute
+from service.read import Reader
 from service.settings import Settings
 
 Responses = dict[int | str, dict[str, Any]]
@@ -29,12 +40,13 @@ Responses = dict[int | str, dict[str, Any]]
 DESCRIPTION = """Reads handwritten digits.
 
 Send one image or many to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
-answer. `/health` says whether the service can predict, `/model` what it predicts with."""
+answer. Send pictures of whole numbers to `/read`. `/health` says whether the service can predict,
+`/model` what it predicts with."""
 
 
 def create_app(settings: Settings, models: Models) -> FastAPI:
     """Return an application that loads the models and follows them while it runs."""
-    predictor = Predictor(settings, models)
+    intake = Intake(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -42,14 +54,15 @@ def create_app(settings: Settings, models: Models) -> FastAPI:
             async with models.watched():
                 yield
         finally:
-            predictor.close()
+            intake.close()
 
     app: FastAPI = FastAPIOffline(  # Swagger UI and ReDoc from files, not from a CDN
         title="Digits", version=__version__, description=DESCRIPTION, lifespan=lifespan,
     )  # fmt: skip
     app.add_middleware(PagePolicy)
     add_handlers(app)
-    add_predict(app, predictor)
+    add_predict(app, Predictor(intake, models))
+    add_read(app, Reader(intake, models))
     add_health(app, models)
     add_model(app, models)
 
@@ -61,16 +74,6 @@ def create_app(settings: Settings, models: Models) -> FastAPI:
 
 
 def add_predict(app: FastAPI, predictor: Predictor) -> None:
-    refused: Responses = {422: {"model": schemas.Predictions | schemas.Error, "description": "No image could be read."}}
-    others = errors(
-        _400="The body is empty, or not what its Content-Type says.",
-        _413="The request has too many bytes or images.",
-        _415="The Content-Type is none of those above.",
-        _429="Too much is being read already; try again after `Retry-After` seconds.",
-        _500="The service failed.",
-        _503="There is no model yet.",
-    )
-
     async def predict(request: Request) -> Response:
         """Read the digit in each image.
 
@@ -82,10 +85,40 @@ def add_predict(app: FastAPI, predictor: Predictor) -> None:
     as_array: Responses = {200: {"content": {"application/x-npy": predict_array()}, "headers": MODEL_HEADERS}}
     app.router.add_api_route(
         "/predict", predict, methods=["POST"], operation_id="predict", tags=["predict"],
-        response_model=schemas.Predictions, responses=as_array | refused | others,
+        response_model=schemas.Predictions, responses=as_array | refusals(schemas.Predictions),
         openapi_extra={"parameters": predict_parameters(), "requestBody": predict_body()},
         route_class_override=RawRoute,
     )  # fmt: skip
+
+
+def add_read(app: FastAPI, reader: Reader) -> None:
+    async def read(request: Request) -> Response:
+        """Read the numbers in each image, line by line.
+
+        One that can't be read gets an `error` of its own; 200 if any could. With `expect` or `pattern` each
+        line is the best reading that fits, and `fits` says whether there was one.
+        """
+        return await reader.answer(request)
+
+    app.router.add_api_route(
+        "/read", read, methods=["POST"], operation_id="read", tags=["read"],
+        response_model=schemas.Readings, responses=refusals(schemas.Readings),
+        openapi_extra={"parameters": read_parameters(), "requestBody": read_body()},
+        route_class_override=RawRoute,
+    )  # fmt: skip
+
+
+def refusals(answer: type[BaseModel]) -> Responses:
+    """Return what requests with images may get instead of an answer of this kind, or as one."""
+    none: Responses = {422: {"model": answer | schemas.Error, "description": "No image could be read."}}
+    return none | errors(
+        _400="The body is empty, or not what its Content-Type says.",
+        _413="The request has too many bytes or images.",
+        _415="The Content-Type is none of those above.",
+        _429="Too much is being read already; try again after `Retry-After` seconds.",
+        _500="The service failed.",
+        _503="There is no model yet.",
+    )
 
 
 def add_health(app: FastAPI, models: Models) -> None:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import orjson
@@ -32,6 +32,9 @@ from digits.decode import identify, is_plain
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels, Sight
 from service.errors import Problem
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -52,6 +55,18 @@ class Images:
     names: Sequence[str | None] = ()  # of the files, if there were any
     sights: Sequence[Sight | None] = ()  # how their pixels came about
 
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Generic[T_co]):
+    """A way to look at files: the whole of a picture, or the short way for what a look at the bytes tells all of."""
+
+    whole: Callable[[Image], T_co]  # of a picture that was identified, but not decoded; raises `BadImage`
+    short: Callable[[bytes], T_co | None] = lambda data: None  # likewise
+    is_short: Callable[[bytes], bool] = lambda data: False  # and takes no longer than a visit to a thread
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -60,23 +75,46 @@ class Item:
     content: bytes | BadImage
     name: str | None = None
 
-    @property
-    def is_quick(self) -> bool:
-        """Tell whether decoding takes no longer than a visit to a thread."""
-        return not isinstance(self.content, bytes) or is_plain(self.content)
+    def is_quick(self, look: Look[Any]) -> bool:
+        """Tell whether looking at it takes no longer than a visit to a thread."""
+        return not isinstance(self.content, bytes) or look.is_short(self.content)
 
-    def sight(self) -> Sight | BadImage | Image:
-        """Decode what has to be decoded, but leave a large picture as it is; meant for a thread."""
+    def seen(self, look: Look[T]) -> T | BadImage | Image:
+        """Look at it, but leave a large picture as it is; meant for a thread."""
         if isinstance(self.content, BadImage):
             return self.content
         try:
-            is_array = self.content.startswith(NPY_MAGIC)
-            return Sight(read_array(self.content), unchanged=True) if is_array else read_small(self.content)
+            return look_at(self.content, look)
         except BadImage as exc:
             return exc
         except Exception:  # a defect of ours: for the log, and for this image, but not for its neighbours
             logger.exception("an image could not be decoded")
             return BadImage("broken", "the image could not be decoded")
+
+
+def look_at(data: bytes, look: Look[T]) -> T | Image:
+    """Look at a picture, or return the picture itself if it is large. Raises `BadImage`."""
+    if (seen := look.short(data)) is not None:
+        return seen
+    picture = identify(data)
+    large = picture.width * picture.height > LARGE
+    return picture if large else look.whole(picture)
+
+
+def decode_large(picture: Image, look: Look[T]) -> T | BadImage:
+    """Look at what `Item.seen` left; a few of these at once would take gigabytes."""
+    try:
+        return look.whole(picture)
+    except BadImage as exc:
+        return exc
+    except Exception:  # as above
+        logger.exception("a large image could not be decoded")
+        return BadImage("broken", "the image could not be decoded")
+
+
+def see_short(data: bytes) -> Sight | None:
+    """Look at an array, or at a plain PNG of 28x28 pixels. Raises `BadImage`."""
+    return Sight(read_array(data), unchanged=True) if data.startswith(NPY_MAGIC) else image.see_plain(data)
 
 
 def read_array(data: bytes) -> Pixels:
@@ -87,24 +125,7 @@ def read_array(data: bytes) -> Pixels:
     return array
 
 
-def read_small(data: bytes) -> Sight | Image:
-    """Look at a picture, or return the picture itself if it is large. Raises `BadImage`."""
-    if plain := image.see_plain(data):
-        return plain
-    picture = identify(data)
-    large = picture.width * picture.height > LARGE
-    return picture if large else image.see(picture)
-
-
-def decode_large(picture: Image) -> Sight | BadImage:
-    """Decode what `Item.sight` left; a few of these at once would take gigabytes."""
-    try:
-        return image.see(picture)
-    except BadImage as exc:
-        return exc
-    except Exception:  # as above
-        logger.exception("a large image could not be decoded")
-        return BadImage("broken", "the image could not be decoded")
+SIGHT = Look(image.see, see_short, is_plain)
 
 
 Reader = Callable[[bytes], Images | list[Item]]

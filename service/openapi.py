@@ -1,4 +1,4 @@
-"""Say in OpenAPI what `/predict` takes: the same images in five kinds of body, each with an example that runs."""
+"""Say in OpenAPI what `/predict` and `/read` take: images in several kinds of body, each with an example that runs."""
 
 from __future__ import annotations
 
@@ -58,17 +58,47 @@ def predict_body() -> dict[str, Any]:
 def predict_parameters() -> list[dict[str, Any]]:
     """Return the query parameters of `/predict`."""
     explain = {"type": "boolean", "default": False}
-    threshold = {"type": "number", "minimum": 0, "maximum": 1}
     return [
         {
             "name": "explain", "in": "query", "schema": explain,
             "description": "also tell what the network saw of each image, and how that came about",
         },
-        {
-            "name": "threshold", "in": "query", "schema": threshold,
-            "description": "confidence below which an image holds no digit; by default what the model's manifest says",
-        },
+        threshold("confidence below which an image holds no digit; by default what the model's manifest says"),
     ]  # fmt: skip
+
+
+def read_parameters() -> list[dict[str, Any]]:
+    """Return the query parameters of `/read`."""
+    expect = {"type": "integer", "minimum": 1, "maximum": 64}
+    box = {"type": "string", "pattern": "^[0-9]{1,6}(,[0-9]{1,6}){3}$"}
+    return [
+        {"name": "expect", "in": "query", "schema": expect, "description": "how many digits each number has"},
+        {
+            "name": "pattern", "in": "query", "schema": {"type": "string", "example": "[0-9]{4,6}"},
+            "description": "what each number looks like, as a regular expression of digits, `\\d`, classes and repeats",
+        },
+        {
+            "name": "boxes", "in": "query", "schema": {"type": "array", "items": box}, "explode": True,
+            "description": "left,top,width,height in pixels of the upright image: where there is one number each; "
+            "lines are answered in this order",
+        },
+        threshold("confidence below which a digit is null; by default what the model's manifest says"),
+    ]  # fmt: skip
+
+
+def threshold(description: str) -> dict[str, Any]:
+    schema = {"type": "number", "minimum": 0, "maximum": 1}
+    return {"name": "threshold", "in": "query", "schema": schema, "description": description}
+
+
+def read_body() -> dict[str, Any]:
+    """Return the `requestBody` of `/read`: that of `/predict`, without what is no picture."""
+    body = predict_body()
+    content = {kind: media for kind, media in body["content"].items() if kind != "application/x-npy"}
+    encoded = content["application/json"]
+    images = {name: example for name, example in encoded["examples"].items() if name != "pixels"}
+    content["application/json"] = {"schema": encoded["schema"]["oneOf"][0], "examples": images}
+    return body | {"content": content}
 
 
 def predict_array() -> dict[str, Any]:

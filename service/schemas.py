@@ -66,6 +66,54 @@ class Predictions(BaseModel):
     predictions: list[Prediction | Failure]
 
 
+Box = tuple[int, int, int, int]
+
+
+class ReadDigit(BaseModel):
+    """A digit of a number."""
+
+    digit: int | None = Field(description="null where it is none, or too doubtful", ge=0, le=9)
+    confidence: float = Field(description="the probability of this digit", ge=0, le=1)
+    box: Box = Field(description="left, top, width, height in pixels of the upright image")
+    alternatives: list[tuple[int, float]] = Field(description="the next best digits and their probabilities")
+
+
+class Mark(BaseModel):
+    """A comma, point or dash in a number."""
+
+    mark: Literal[",", ".", "-", "'"]
+    after: int = Field(description="how many digits of the line stand before it", ge=0)
+    box: Box = Field(description="left, top, width, height in pixels of the upright image")
+
+
+class Line(BaseModel):
+    """A line of digits."""
+
+    text: str = Field(description="its digits, `?` for one that is null", examples=["90210"])
+    confidence: float = Field(description="the probability that all of it is right", ge=0, le=1)
+    fits: bool | None = Field(description="whether it fits what was expected, if anything was")
+    box: Box = Field(description="left, top, width, height in pixels of the upright image")
+    digits: list[ReadDigit]
+    marks: list[Mark] = Field(description="commas, points and dashes, which are no digits")
+
+
+class Reading(BaseModel):
+    """The numbers in one image."""
+
+    index: int = Field(description="place of the image in the request, from 0", ge=0)
+    name: str | None = Field(description="name of the uploaded file, if there was one")
+    text: str = Field(description="all lines, from top to bottom", examples=["90210"])
+    confidence: float = Field(description="the probability that all of it is right; 0 where nothing is", ge=0, le=1)
+    lines: list[Line]
+
+
+class Readings(BaseModel):
+    """One entry for each image, in the order of the request."""
+
+    model: Identity
+    images: list[Reading | Failure]
+
+
 class Live(BaseModel):
     status: Literal["alive"]
 

@@ -511,6 +511,7 @@ async def test_every_status_is_documented(client: httpx.AsyncClient) -> None:
     documented = {path: set(operation["responses"]) for path, item in paths.items() for operation in item.values()}
     assert documented == {
         "/predict": {"200", "400", "413", "415", "422", "429", "500", "503"},
+        "/read": {"200", "400", "413", "415", "422", "429", "500", "503"},
         "/health": {"200", "503"},
         "/health/live": {"200"},
         "/health/ready": {"200", "503"},

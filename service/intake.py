@@ -1,0 +1,124 @@
+"""What `/predict` and `/read` share: from a request to its images, decoded, and from pixels to probabilities.
+
+    body -> items -> looked at -> pixels -> batcher -> engine
+
+Decoding comes before batching, so that no image can spoil the batch of its neighbours. What takes
+microseconds is done on the event loop, since a thread costs more; the rest is done off it. Large
+pictures are decoded one at a time, in a thread of their own: that bounds the memory they take, and
+small ones never wait behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+from PIL.Image import Image
+from starlette.requests import ClientDisconnect, Request
+
+from digits.errors import BadImage
+from digits.image import Pixels
+from digits.network import Probabilities
+from service.batcher import Batcher
+from service.bodies import Bodies
+from service.engine import Engine
+from service.errors import Problem, QueueFull
+from service.items import NPY_MAGIC, SHORT, Images, Item, Look, decode_large, find_reader
+from service.settings import Settings
+
+T = TypeVar("T")
+
+CHUNK = 8  # small images decoded in one visit to a thread
+
+
+class Intake:
+    """Receives bodies, decodes pictures and asks engines, within the bounds that the settings name."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.max_images = settings.max_images
+        self.max_queue = settings.max_queue
+        self.threads = settings.threads_at_hand
+        self.images = 0  # in all requests that are being answered
+        self._bodies = Bodies(settings.max_body)
+        self._workers = ThreadPoolExecutor(self.threads, "worker")
+        self._large = ThreadPoolExecutor(1, "large")
+        self._batcher = Batcher(max_batch=settings.max_batch, threads=self.threads)
+
+    def close(self) -> None:
+        self._batcher.close()
+        for pool in (self._workers, self._large):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    @asynccontextmanager
+    async def receive(self, request: Request, headers: dict[bytes, bytes]) -> AsyncIterator[Images | list[Item]]:
+        """Lend what a body holds. Raises `Problem`, `QueueFull` and `ClientDisconnect`."""
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
+        read = find_reader(headers.get(b"content-type", b""), self.max_images)
+        self._bodies.check_length(headers.get(b"content-length", b""))
+        body = await self._bodies.read(request)
+        try:
+            if not body:
+                raise Problem(400, "empty_body", "the request has no body")
+            quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
+            yield read(body) if quick else await self.off_loop(read, body)
+        finally:
+            self._bodies.free(body)
+
+    @contextmanager
+    def counted(self, count: int) -> Iterator[None]:
+        """Take so many images in while the block lasts. Raises `Problem` for none and `QueueFull` for too many."""
+        if not count:
+            raise Problem(422, "no_images", "the request holds no image")
+        if self.images + count > self.max_queue:
+            raise QueueFull(f"{self.images} images are being read already; at most {self.max_queue} may")
+        self.images += count
+        try:
+            yield
+        finally:
+            self.images -= count
+
+    async def look(self, request: Request, items: Sequence[Item], look: Look[T]) -> list[T | BadImage]:
+        """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
+        if len(items) == 1 and items[0].is_quick(look):
+            return [await self._settle(request, items[0].seen(look), look)]
+        stride = CHUNK * self.threads
+        outcomes: list[T | BadImage] = []
+        for start in range(0, len(items), stride):
+            if start and await request.is_disconnected():
+                raise ClientDisconnect
+            some = items[start : start + stride]
+            visits = [some[at : at + CHUNK] for at in range(0, len(some), CHUNK)]
+            decoded = await asyncio.gather(*(self.off_loop(look_at_all, visit, look) for visit in visits))
+            outcomes += [await self._settle(request, outcome, look) for visit in decoded for outcome in visit]
+        return outcomes
+
+    async def _settle(self, request: Request, outcome: T | BadImage | Image, look: Look[T]) -> T | BadImage:
+        """Decode what was left because it is large."""
+        if not isinstance(outcome, Image):
+            return outcome
+        if await request.is_disconnected():
+            raise ClientDisconnect
+        return await in_thread(self._large, decode_large, outcome, look)
+
+    async def ask(self, engine: Engine, pixels: Pixels) -> Probabilities:
+        """Return the (n, 10) probabilities of (n, 28, 28) pixels, n ≥ 1."""
+        rows = await self._batcher.submit(engine.predict, pixels, inline=engine.inline)
+        if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
+            raise RuntimeError("the network answered with what is no number")
+        return rows
+
+    async def off_loop(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await in_thread(self._workers, function, *arguments)
+
+
+async def in_thread(pool: Executor, function: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+
+def look_at_all(items: Sequence[Item], look: Look[T]) -> list[T | BadImage | Image]:
+    return [item.seen(look) for item in items]

@@ -1,0 +1,169 @@
+"""The contract of `POST /read`: what goes in, what comes out, and every refusal of its own."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.drawing import number, picture
+from digits.image import Pixels
+from service import schemas
+from service.settings import Settings
+from tests.conftest import Serve
+from tests.models import features, mnist, publish
+
+pytestmark = pytest.mark.anyio
+
+PIXELS, LABELS = mnist(100)
+ONE, FOUR, SEVEN = (PIXELS[digit == LABELS] for digit in (1, 4, 7))
+
+
+@pytest.fixture(scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    folder: Path = tmp_path_factory.mktemp("models")
+    publish(folder, features())
+    async with serve(Settings(models=folder, max_images=10)) as lent:
+        yield lent
+
+
+def drawn(*digits: Pixels, seed: int = 0) -> Image.Image:
+    return picture(number(digits, np.random.default_rng(seed), gap=(0.1, 0.3)))
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+IMAGE = drawn(FOUR[0], SEVEN[0], ONE[1])
+SENT = png(IMAGE)
+
+
+async def ask(client: httpx.AsyncClient, query: str = "", content: bytes = SENT) -> Any:
+    response = await client.post(f"/read{query}", content=content, headers={"content-type": "image/png"})
+    assert response.status_code == 200, response.text
+    schemas.Readings.model_validate_json(response.content)
+    return response.json()["images"][0]
+
+
+async def test_a_number_is_read_with_its_digits_where_they_are(client: httpx.AsyncClient) -> None:
+    image = await ask(client)
+    assert image["text"] == "471"
+    (line,) = image["lines"]
+    assert (line["text"], line["fits"], line["marks"]) == ("471", None, [])
+    assert [digit["digit"] for digit in line["digits"]] == [4, 7, 1]
+    assert line["confidence"] == pytest.approx(np.prod([digit["confidence"] for digit in line["digits"]]))
+    rights = [digit["box"][0] + digit["box"][2] for digit in line["digits"]]
+    lefts = [digit["box"][0] for digit in line["digits"]]
+    assert all(right <= left + 2 for right, left in zip(rights, lefts[1:], strict=False))
+    for digit in line["digits"]:
+        assert all(probability <= digit["confidence"] for _, probability in digit["alternatives"])
+        left, top, width, height = digit["box"]
+        assert 0 <= left < left + width <= IMAGE.width
+        assert 0 <= top < top + height <= IMAGE.height
+
+
+async def test_all_kinds_of_body_give_the_same(client: httpx.AsyncClient) -> None:
+    plain = await ask(client)
+    encoded = base64.b64encode(SENT).decode()
+    as_json = await client.post("/read", json={"images": [encoded, "bm9uc2Vuc2U="]})
+    as_form = await client.post("/read", files=[("images", ("a.png", SENT)), ("images", ("b.pdf", b"%PDF"))])
+    for response, names in ((as_json, (None, None)), (as_form, ("a.png", "b.pdf"))):
+        first, second = response.json()["images"]
+        assert first == plain | {"name": names[0]}
+        assert (second["index"], second["name"], second["error"]["code"]) == (1, names[1], "not_an_image")
+
+
+async def test_images_do_not_touch_each_other(client: httpx.AsyncClient) -> None:
+    alone = [await ask(client, content=png(drawn(FOUR[k], SEVEN[k], seed=k))) for k in range(4)]
+    files = [("images", (None, png(drawn(FOUR[k], SEVEN[k], seed=k)))) for k in range(4)]
+    together = (await client.post("/read", files=[("images", ("x", file[1][1])) for file in files])).json()["images"]
+    for one, other in zip(alone, together, strict=True):
+        assert one["text"] == other["text"]
+        assert one["confidence"] == pytest.approx(other["confidence"], abs=1e-5)
+
+
+async def test_what_is_expected_is_read_where_it_can_be(client: httpx.AsyncClient) -> None:
+    (line,) = (await ask(client, "?expect=3"))["lines"]
+    assert (line["text"], line["fits"]) == ("471", True)
+    (line,) = (await ask(client, "?pattern=[14]{2,3}"))["lines"]
+    assert line["fits"]
+    assert set(line["text"]) <= set("14")
+    (line,) = (await ask(client, "?expect=60"))["lines"]
+    assert (line["text"], line["fits"]) == ("471", False)
+
+
+async def test_a_doubtful_digit_stays_in_place(client: httpx.AsyncClient) -> None:
+    image = await ask(client, "?threshold=1")
+    assert image["text"] == "???"
+    assert [digit["digit"] for digit in image["lines"][0]["digits"]] == [None] * 3
+    assert image["lines"][0]["digits"][0]["confidence"] > 0
+
+
+async def test_a_box_holds_one_number_and_boxes_keep_their_order(client: httpx.AsyncClient) -> None:
+    w, h = IMAGE.size
+    image = await ask(client, f"?boxes={w // 3},0,{w},{h}&boxes=0,0,5,5&boxes=0,0,{w},{h}")
+    first, blank, whole = image["lines"]
+    assert whole["text"] == "471"
+    assert 1 <= len(first["text"]) <= 2
+    assert first["box"][0] >= w // 3
+    assert (blank["text"], blank["box"], blank["confidence"]) == ("", [0, 0, 5, 5], 0)
+
+
+async def test_a_blank_image_has_no_lines(client: httpx.AsyncClient) -> None:
+    image = await ask(client, content=png(Image.new("L", (200, 100), 240)))
+    assert (image["text"], image["confidence"], image["lines"]) == ("", 0, [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "expect=0", "expect=65", "expect=x", "expect=-1", "pattern=", "pattern=a", "expect=3&pattern=[0-9]",
+        "boxes=1,2,3", "boxes=1,2,0,4", "boxes=a,b,c,d", "boxes=-1,0,5,5", "threshold=2", "threshold=x",
+        "&".join(["boxes=0,0,1,1"] * 1001),
+    ],
+)  # fmt: skip
+async def test_wishes_that_make_no_sense_are_refused(client: httpx.AsyncClient, query: str) -> None:
+    response = await client.post(f"/read?{query}", content=SENT, headers={"content-type": "image/png"})
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "invalid"
+
+
+async def test_pixels_are_no_picture(client: httpx.AsyncClient) -> None:
+    file = io.BytesIO()
+    np.save(file, PIXELS[:1])
+    npy = await client.post("/read", content=file.getvalue(), headers={"content-type": "application/x-npy"})
+    rows = await client.post("/read", json={"pixels": PIXELS[:1].tolist()})
+    assert [(r.status_code, r.json()["error"]["code"]) for r in (npy, rows)] == [(422, "invalid")] * 2
+
+
+async def test_a_request_without_a_readable_image_is_422_and_too_many_are_413(client: httpx.AsyncClient) -> None:
+    none = await client.post("/read", content=b"%PDF", headers={"content-type": "image/png"})
+    assert (none.status_code, none.json()["images"][0]["error"]["code"]) == (422, "not_an_image")
+    many = await client.post("/read", json={"images": [""] * 11})
+    assert many.status_code == 413
+
+
+async def test_without_a_model_nothing_is_read(tmp_path: Path, serve: Serve) -> None:
+    async with serve(Settings(models=tmp_path)) as empty:
+        response = await empty.post("/read", content=SENT, headers={"content-type": "image/png"})
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "no_model")
+
+
+async def test_the_document_shows_what_is_taken(client: httpx.AsyncClient) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"]["/read"]["post"]
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"expect", "pattern", "boxes", "threshold"}
+    assert set(operation["requestBody"]["content"]) == {
+        "multipart/form-data", "application/json", "application/octet-stream", "image/*",
+    }  # fmt: skip
+    for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+        assert (await client.post("/read", json=example["value"])).status_code == 200
