@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import digits_client
+from benchmarks.drawing import number, picture
 from digits_client import (
     AsyncClient,
     BadAnswer,
@@ -249,6 +250,27 @@ def test_a_prediction_can_be_explained_and_doubted(server: Server) -> None:
     assert listed.explanation == doubted.explanation | {"ink": 0.0}
 
 
+def test_numbers_are_read_in_pictures_of_every_kind(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "form.png"
+    image = picture(number(list(IMAGES[:3]), np.random.default_rng(0), gap=(0.2, 0.3)))
+    image.save(path)
+    with Client(server.url) as client:
+        given: list[ImageLike] = [path, path.read_bytes(), np.asarray(image), image]
+        together = client.read(given, expect=3)
+        alone = client.read(np.asarray(image.convert("L")), pattern=r"\d{3}")
+        small = client.read(np.full((28, 28), 255, np.uint8))
+        boxed = client.read(image, boxes=[(0, 0, *image.size), (0, 0, 3, 3)])
+        bad = client.read(b"%PDF")
+    assert len({reading.text for reading in together}) == 1
+    assert [reading.name for reading in together] == ["form.png", None, None, None]
+    (line,) = together[0].lines
+    assert (len(line.digits), line.fits, len(alone.lines[0].digits)) == (3, True, 3)
+    assert line.digits[0].alternatives[0][1] <= line.digits[0].confidence
+    assert (small.text, small.error) == ("", None)
+    assert [line.box for line in boxed.lines[1:]] == [(0, 0, 3, 3)]
+    assert (bad.text, bad.lines, bad.error and bad.error.code) == (None, (), "not_an_image")
+
+
 @pytest.mark.anyio
 async def test_the_async_client_says_the_same(server: Server) -> None:
     with Client(server.url) as client:
@@ -256,6 +278,8 @@ async def test_the_async_client_says_the_same(server: Server) -> None:
             assert await other.predict(IMAGES) == client.predict(IMAGES)
             assert await other.predict(b"%PDF") == client.predict(b"%PDF")
             assert await other.predict([]) == []
+            assert await other.read([]) == client.read([]) == []
+            assert await other.read([png(IMAGES[0])], expect=1) == client.read([png(IMAGES[0])], expect=1)
             assert await other.model() == client.model()
             assert (await other.health()).model == client.health().model
 
@@ -305,4 +329,44 @@ def test_the_command_prints_json(server: Server, tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize("arguments", [["no/such/file.png"], ["--url", "http://127.0.0.1:9", __file__]])
 def test_the_command_says_when_there_is_no_answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("digits: ")
+
+
+@pytest.fixture
+def form(tmp_path: Path) -> Path:
+    path = tmp_path / "form.png"
+    picture(number(list(IMAGES[:3]), np.random.default_rng(0), gap=(0.2, 0.3))).save(path)
+    return path
+
+
+def test_the_command_reads_numbers_and_draws_them(
+    server: Server, form: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.png"
+    assert main(["read", str(form), "--expect", "3", "--annotate", str(out), "--url", server.url]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["image", "confidence", "text"]
+    assert len(line.split()[-1].replace("?", "0")) == 3
+    with Image.open(form) as before, Image.open(out) as after:
+        assert after.size == before.size
+        changed = np.asarray(before.convert("RGB")) != np.asarray(after.convert("RGB"))
+    assert 0 < changed.any(2).mean() < 0.5
+
+
+def test_the_command_prints_what_it_read_as_json(
+    server: Server, form: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes = form.with_name("notes.pdf")
+    notes.write_bytes(b"%PDF")
+    assert main(["read", str(form), str(notes), "--json", "--pattern", r"\d+", "--url", server.url]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["name"], first["lines"][0]["fits"]) == (str(form), True)
+    assert second["error"]["code"] == "not_an_image"
+
+
+@pytest.mark.parametrize("flags", [["--annotate", "out.nonsense"], ["--pattern", "x"]])
+def test_the_command_says_what_cannot_be(
+    server: Server, form: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["read", str(form), *flags, "--url", server.url]) == 2
     assert capsys.readouterr().err.startswith("digits: ")

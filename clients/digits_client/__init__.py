@@ -12,10 +12,11 @@ try:
 except ImportError as exc:
     raise ImportError("digits_client needs httpx and numpy: pip install 'digits[client]'") from exc
 
+from digits_client._annotate import annotate
 from digits_client._client import AsyncClient, Client
 from digits_client._exceptions import BadAnswer, DigitsError, Rejected, Unavailable, Unreachable
 from digits_client._images import ImageLike
-from digits_client._messages import Health, Identity, ItemError, Prediction
+from digits_client._messages import Health, Identity, ItemError, Line, Mark, Prediction, ReadDigit, Reading
 
 __all__ = [
     "AsyncClient",
@@ -26,8 +27,13 @@ __all__ = [
     "Identity",
     "ImageLike",
     "ItemError",
+    "Line",
+    "Mark",
     "Prediction",
+    "ReadDigit",
+    "Reading",
     "Rejected",
     "Unavailable",
     "Unreachable",
+    "annotate",
 ]

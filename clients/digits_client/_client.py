@@ -13,12 +13,16 @@ from digits_client._images import ImageLike, OneImage
 from digits_client._messages import (
     Health,
     Prediction,
+    Reading,
+    ReadWishes,
     Request,
     Wishes,
     predict_call,
+    read_call,
     read_health,
     read_json,
     read_predictions,
+    read_readings,
 )
 
 URL = "http://localhost:8000"
@@ -59,6 +63,21 @@ class Client:
         call = predict_call(images, **wishes)
         predictions = read_predictions(self._send(call.request), call.names) if call.request else []
         return predictions if call.batch else predictions[0]
+
+    @overload
+    def read(self, images: OneImage | NDArray[Any], **wishes: Unpack[ReadWishes]) -> Reading: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    @overload
+    def read(self, images: Sequence[ImageLike], **wishes: Unpack[ReadWishes]) -> list[Reading]: ...
+    def read(self, images: ImageLike | Sequence[ImageLike], **wishes: Unpack[ReadWishes]) -> Reading | list[Reading]:
+        """Read the numbers in an image, or in each of a list, line by line.
+
+        `expect` is how many digits each number has, `pattern` what it looks like, such as `[0-9]{4,6}`; then each
+        line is the best reading that fits. `boxes` are (left, top, width, height) of places with one number each.
+        An array is one picture. Raises what `predict` does.
+        """
+        call = read_call(images, **wishes)
+        readings = read_readings(self._send(call.request), call.names) if call.request else []
+        return readings if call.batch else readings[0]
 
     def health(self) -> Health:
         """Say whether the service can predict, and with what."""
@@ -103,6 +122,18 @@ class AsyncClient:
         call = predict_call(images, **wishes)
         predictions = read_predictions(await self._send(call.request), call.names) if call.request else []
         return predictions if call.batch else predictions[0]
+
+    @overload
+    async def read(self, images: OneImage | NDArray[Any], **wishes: Unpack[ReadWishes]) -> Reading: ...  # type: ignore[overload-overlap]  # str is a Sequence
+    @overload
+    async def read(self, images: Sequence[ImageLike], **wishes: Unpack[ReadWishes]) -> list[Reading]: ...
+    async def read(
+        self, images: ImageLike | Sequence[ImageLike], **wishes: Unpack[ReadWishes]
+    ) -> Reading | list[Reading]:
+        """See `Client.read`."""
+        call = read_call(images, **wishes)
+        readings = read_readings(await self._send(call.request), call.names) if call.request else []
+        return readings if call.batch else readings[0]
 
     async def health(self) -> Health:
         """See `Client.health`."""

@@ -40,13 +40,19 @@ def name(image: object) -> str | None:
 
 
 def encode(image: object) -> bytes:
-    """Return an image as a file for the service. Raises `OSError`, `ValueError` and `TypeError`."""
+    """Return an image as a file for `/predict`. Raises `OSError`, `ValueError` and `TypeError`."""
+    if isinstance(image, np.ndarray) and (array := as_uint8(image)).shape == (SIDE, SIDE):
+        return npy(array)
+    return encode_picture(image)
+
+
+def encode_picture(image: object) -> bytes:
+    """Return an image as a picture, whatever its size. Raises `OSError`, `ValueError` and `TypeError`."""
     match image:
         case bytes() | bytearray() | memoryview():
             return bytes(image)
         case np.ndarray():
-            array = as_uint8(image)
-            return npy(array) if array.shape == (SIDE, SIDE) else png(array)
+            return png(as_uint8(image))
         case str() | os.PathLike():
             return Path(image).read_bytes()
     if isinstance(image, PillowImage):

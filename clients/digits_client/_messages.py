@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits_client._exceptions import BadAnswer, Rejected, Unavailable
-from digits_client._images import SIDE, ImageLike, as_uint8, encode, name, npy
+from digits_client._images import SIDE, ImageLike, as_uint8, encode, encode_picture, name, npy
 
 UNAVAILABLE = {429, 503}
 
@@ -53,6 +53,53 @@ class Prediction:
     explanation: dict[str, Any] | None = None
 
 
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright image
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDigit:
+    """A digit of a number. `digit` is None where it is too doubtful."""
+
+    digit: int | None
+    confidence: float
+    box: Box
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A comma, point or dash, which stands after so many digits of its line."""
+
+    mark: str
+    after: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of digits. `fits` says whether it is what was expected; None where nothing was."""
+
+    text: str
+    confidence: float
+    fits: bool | None
+    box: Box
+    digits: tuple[ReadDigit, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The numbers in one image. `text` has its lines, `?` for a digit that is None; `error` says why there are none."""
+
+    index: int
+    name: str | None
+    text: str | None
+    confidence: float | None
+    lines: tuple[Line, ...]
+    error: ItemError | None
+    model: Identity
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """`ok` when the service can predict; `reason` says why not, or why a newer model wasn't taken up."""
@@ -67,6 +114,15 @@ class Wishes(TypedDict, total=False):
     """What a prediction may be asked for beside the digit."""
 
     explain: bool
+    threshold: float | None
+
+
+class ReadWishes(TypedDict, total=False):
+    """What is known of the numbers in an image: how many digits, or what pattern they have, and where they are."""
+
+    expect: int | None
+    pattern: str | None
+    boxes: Sequence[Box]
     threshold: float | None
 
 
@@ -103,8 +159,29 @@ def predict_request(images: Sequence[ImageLike] | NDArray[Any], params: dict[str
     if pixels is not None:
         headers = {"content-type": "application/x-npy"}
         return Request("POST", "predict", {"content": npy(pixels), "headers": headers, "params": params})
-    files = [("images", (sent_name(image, index), encode(image))) for index, image in enumerate(images)]
-    return Request("POST", "predict", {"files": files, "params": params})
+    return Request("POST", "predict", {"files": as_files(images, encode), "params": params})
+
+
+def read_call(
+    images: Any,
+    *,
+    expect: int | None = None,
+    pattern: str | None = None,
+    boxes: Sequence[Box] = (),
+    threshold: float | None = None,
+) -> Call:
+    """Build what reads the numbers in one picture, or in a list of them; an array is one."""
+    batch = isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray | memoryview)
+    many = images if batch else [images]
+    given = {"expect": expect, "pattern": pattern, "threshold": threshold}
+    params: dict[str, Any] = {key: str(value) for key, value in given.items() if value is not None}
+    params |= {"boxes": [",".join(map(str, box)) for box in boxes]} if len(boxes) else {}
+    request = Request("POST", "read", {"files": as_files(many, encode_picture), "params": params})
+    return Call(request if len(many) else None, [name(image) for image in many], batch)
+
+
+def as_files(images: Iterable[Any], encode: Callable[[object], bytes]) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("images", (sent_name(image, index), encode(image))) for index, image in enumerate(images)]
 
 
 def sent_name(image: object, index: int) -> str:
@@ -152,11 +229,49 @@ def read_prediction(item: dict[str, Any], name: str | None, model: Identity) -> 
         error = ItemError(item["error"]["code"], item["error"]["message"])
         return Prediction(item["index"], name, None, None, None, error, model)
     probabilities = tuple(item["probabilities"])
-    alternatives = tuple((int(digit), float(probability)) for digit, probability in item.get("alternatives", ()))
+    alternatives = read_pairs(item.get("alternatives", ()))
     return Prediction(
         item["index"], name, item["digit"], item["confidence"], probabilities, None, model,
         item.get("reason"), alternatives, item.get("explanation"),
     )  # fmt: skip
+
+
+def read_readings(response: httpx.Response, names: Sequence[str | None]) -> list[Reading]:
+    """Return one reading for each name. Raises `Rejected` and `BadAnswer`."""
+    body = read_json(response, accept={422})
+    if "error" in body:
+        raise refusal(response, body)
+    try:
+        model = read_identity(body["model"])
+        return [read_reading(item, name, model) for item, name in zip(body["images"], names, strict=True)]
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BadAnswer(f"the answer to /read is not one of this service: {exc!r}") from exc
+
+
+def read_reading(item: dict[str, Any], name: str | None, model: Identity) -> Reading:
+    if "error" in item:
+        error = ItemError(item["error"]["code"], item["error"]["message"])
+        return Reading(item["index"], name, None, None, (), error, model)
+    lines = tuple(read_line(line) for line in item["lines"])
+    return Reading(item["index"], name, item["text"], item["confidence"], lines, None, model)
+
+
+def read_line(line: dict[str, Any]) -> Line:
+    digits = tuple(
+        ReadDigit(digit["digit"], digit["confidence"], read_box(digit["box"]), read_pairs(digit["alternatives"]))
+        for digit in line["digits"]
+    )
+    marks = tuple(Mark(mark["mark"], mark["after"], read_box(mark["box"])) for mark in line["marks"])
+    return Line(line["text"], line["confidence"], line["fits"], read_box(line["box"]), digits, marks)
+
+
+def read_box(box: Sequence[int]) -> Box:
+    left, top, width, height = box
+    return left, top, width, height
+
+
+def read_pairs(alternatives: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    return tuple((int(digit), float(probability)) for digit, probability in alternatives)
 
 
 def read_identity(model: dict[str, Any]) -> Identity:

@@ -1,0 +1,46 @@
+"""Draw what was read into a picture. Needs Pillow, which nothing else of this library does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from digits_client._messages import Line, Reading
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+
+LINE, DIGIT = (30, 90, 200), (220, 60, 20)
+
+
+def annotate(picture: str | os.PathLike[str], reading: Reading, out: str | os.PathLike[str]) -> None:
+    """Save a picture with the boxes of its lines and digits, and the text of each line above it.
+
+    The suffix of `out` says in which format. Raises `ImportError` without Pillow, and `OSError` and `ValueError` for
+    what cannot be read or written.
+    """
+    try:
+        from PIL import Image, ImageDraw, ImageOps
+    except ImportError as exc:
+        raise ImportError("to draw into pictures takes Pillow: pip install pillow") from exc
+    with Image.open(Path(picture)) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    pen = ImageDraw.Draw(image)
+    for line in reading.lines:
+        draw_line(pen, line, width=max(1, max(image.size) // 500))
+    image.save(out)
+
+
+def draw_line(pen: ImageDraw, line: Line, width: int) -> None:
+    for digit in line.digits:
+        pen.rectangle(corners(digit.box), outline=DIGIT, width=width)
+    pen.rectangle(corners(line.box), outline=LINE, width=width)
+    left, top, _, height = line.box
+    size = max(12, height // 3)
+    pen.text((left, max(0, top - size - 2)), line.text, fill=LINE, font_size=size)
+
+
+def corners(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    left, top, width, height = box
+    return left, top, left + width - 1, top + height - 1
