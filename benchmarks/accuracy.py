@@ -1,7 +1,9 @@
 """Ask a running service about labelled images, and say how often it is right.
 
 A set is a zip or a folder that holds `labels.csv` (columns `file` and `label`) and the files it
-names. What the service gives no digit for counts as wrong. Knows nothing of how digits are read.
+names. Where a label has more than one digit, the set is read as numbers. What the service gives no
+digit for counts as wrong, unless the label is a letter: then it is right. Knows nothing of how
+digits are read.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from digits_client import Client, Prediction
+from digits_client import Client, Prediction, Reading
 
 TOGETHER = 50  # images in a request
 NONE = "–"  # in place of a digit
+LOOK_ALIKES = set("OoIilSsZzBbgq")  # letters that are left out, for they may well be digits
 CELL = (150, 92)  # pixels of one mistake on the contact sheet
 COLUMNS = 10
 MOST_MISTAKES = 200
@@ -42,17 +46,46 @@ class Measured:
 
     name: str
     samples: Sequence[Sample]
-    predictions: Sequence[Prediction]
+    given: Sequence[Prediction] | Sequence[Reading]
     seconds: float
 
     @property
+    def are_numbers(self) -> bool:
+        return isinstance(self.given[0], Reading)
+
+    @property
     def answers(self) -> list[str]:
-        return [NONE if item.digit is None else str(item.digit) for item in self.predictions]
+        return [answer_of(item) for item in self.given]
+
+    @property
+    def expected(self) -> list[str]:
+        return [sample.label if sample.label.isdigit() else NONE for sample in self.samples]
 
     @property
     def wrong(self) -> list[int]:
-        pairs = zip(self.samples, self.answers, strict=True)
-        return [index for index, (sample, answer) in enumerate(pairs) if sample.label != answer]
+        pairs = zip(self.expected, self.answers, strict=True)
+        return [index for index, (label, answer) in enumerate(pairs) if label != answer]
+
+    @property
+    def character_error_rate(self) -> float:
+        """How many digits must be put in, taken out or replaced, for each that there is (Levenshtein 1966)."""
+        pairs = zip(self.expected, self.answers, strict=True)
+        return sum(distance(label, answer) for label, answer in pairs) / sum(map(len, self.expected))
+
+
+def answer_of(given: Prediction | Reading) -> str:
+    if isinstance(given, Reading):
+        return given.text or NONE
+    return NONE if given.digit is None else str(given.digit)
+
+
+def distance(one: str, other: str) -> int:
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        diagonal, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
+    return row[-1]
 
 
 def read_set(path: Path) -> list[Sample]:
@@ -75,13 +108,14 @@ def samples(table: bytes, read: Callable[[str], bytes]) -> list[Sample]:
 
 def measure(client: Client, path: Path) -> Measured:
     """Ask about every image of a set, some at a time. Raises what `read_set` does, and `DigitsError`."""
-    found = read_set(path)
-    predictions: list[Prediction] = []
+    found = [sample for sample in read_set(path) if sample.label not in LOOK_ALIKES]
+    are_numbers = any(len(sample.label) > 1 for sample in found)
+    given: list[Any] = []
     started = time.perf_counter()
     for start in range(0, len(found), TOGETHER):
         some = [sample.content for sample in found[start : start + TOGETHER]]
-        predictions += client.predict(some, explain=True)
-    return Measured(path.stem, found, predictions, time.perf_counter() - started)
+        given += client.read(some) if are_numbers else client.predict(some, explain=True)
+    return Measured(path.stem, found, given, time.perf_counter() - started)
 
 
 def interval(right: int, n: int) -> tuple[float, float]:
@@ -97,10 +131,18 @@ def line(item: Measured) -> str:
     n = len(item.samples)
     right = n - len(item.wrong)
     low, high = interval(right, n)
-    reasons = Counter(p.error.code if p.error else p.reason for p in item.predictions if p.digit is None)
-    none = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "0"
     each = item.seconds / n * 1e3
-    return f"| {item.name} | {n:,} | {right / n:.2%} ({low:.1%} to {high:.1%}) | {none} | {each:.1f} ms |"
+    if item.are_numbers:
+        more = f"{item.character_error_rate:.2%} of characters wrong"
+    else:
+        more = none_of([one for one in item.given if isinstance(one, Prediction) and one.digit is None])
+    return f"| {item.name} | {n:,} | {right / n:.2%} ({low:.1%} to {high:.1%}) | {more} | {each:.1f} ms |"
+
+
+def none_of(given: Sequence[Prediction]) -> str:
+    """Return for what reasons there are how many answers without a digit."""
+    reasons = Counter(one.error.code if one.error else one.reason for one in given)
+    return ", ".join(f"{count} {reason}" for reason, count in reasons.most_common()) or "all answered"
 
 
 def confusion(item: Measured) -> str:
@@ -113,8 +155,9 @@ def confusion(item: Measured) -> str:
 
 
 def report(measured: Sequence[Measured]) -> str:
-    head = ["| set | images | right (95 % interval) | no digit | time an image |", "| --- | --- | --- | --- | --- |"]
-    matrices = [f"\n{item.name}: label, and what was answered\n{confusion(item)}" for item in measured]
+    head = ["| set | images | right (95 % interval) | | time an image |", "| --- | --- | --- | --- | --- |"]
+    single = [item for item in measured if not item.are_numbers]
+    matrices = [f"\n{item.name}: label, and what was answered\n{confusion(item)}" for item in single]
     return "\n".join([*head, *map(line, measured), *matrices])
 
 
@@ -130,17 +173,18 @@ def contact_sheet(measured: Sequence[Measured]) -> Image.Image:
 
 def mistake(item: Measured, index: int) -> Image.Image:
     cell = Image.new("RGB", CELL, "white")
-    sample, prediction = item.samples[index], item.predictions[index]
-    sure = f"{prediction.confidence:.2f}" if prediction.confidence is not None else ""
-    ImageDraw.Draw(cell).text((2, 1), f"{item.name[:9]} {sample.label}: {item.answers[index]} {sure}", fill="black")
+    sample, given = item.samples[index], item.given[index]
+    sure = f"{given.confidence:.2f}" if given.confidence is not None else ""
+    says = f"{sample.label}: {item.answers[index]} {sure}"
+    ImageDraw.Draw(cell).text((2, 1), says if item.are_numbers else f"{item.name[:9]} {says}", fill="black")
     side = CELL[0] // 2 - 2
-    if prediction.explanation:
-        seen = Image.open(io.BytesIO(base64.b64decode(prediction.explanation["image"])))
+    if isinstance(given, Prediction) and given.explanation:
+        seen = Image.open(io.BytesIO(base64.b64decode(given.explanation["image"])))
         cell.paste(seen.resize((side, side), Image.Resampling.NEAREST), (side + 2, 16))
     try:
-        given = Image.open(io.BytesIO(sample.content)).convert("RGB")
+        shown = ImageOps.exif_transpose(Image.open(io.BytesIO(sample.content))).convert("RGB")
     except OSError:  # the service could not read it either
         return cell
-    given.thumbnail((side, side))
-    cell.paste(given, (0, 16))
+    shown.thumbnail((CELL[0] - 2 if item.are_numbers else side, side))
+    cell.paste(shown, (0, 16))
     return cell

@@ -55,6 +55,27 @@ def count_of(label: str, answer: str, matrix: str) -> list[str]:
     return [row[1 + head.index(answer)] for row in rows if row[0] == label]
 
 
+def test_numbers_are_read_and_letters_are_refused(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client:
+        numbers = accuracy.measure(client, write_set(tmp_path / "numbers.zip", ["7", "24"]))
+        letters = accuracy.measure(client, write_set(tmp_path / "letters.zip", ["A", "O", "k"]))
+        texts = [client.read(png(image)).text or accuracy.NONE for image in IMAGES[:2]]
+        digits = [client.predict(png(image)).digit for image in IMAGES[:3]]
+    assert numbers.answers == texts
+    assert 1 in numbers.wrong
+    assert "of characters wrong" in accuracy.report([numbers])
+    assert len(letters.samples) == 2  # an O may be a 0
+    assert letters.wrong == [place for place, index in enumerate((0, 2)) if digits[index] is not None]
+    assert accuracy.contact_sheet([numbers, letters]).size[0] == 10 * accuracy.CELL[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "edits"), [("", "12", 2), ("123", "123", 0), ("8642", "8647", 1), ("12", "312", 1)]
+)
+def test_the_distance_counts_edits(one: str, other: str, edits: int) -> None:
+    assert accuracy.distance(one, other) == accuracy.distance(other, one) == edits
+
+
 def test_a_folder_is_a_set_as_well(server: Server, tmp_path: Path) -> None:
     with zipfile.ZipFile(write_set(tmp_path / "some.zip", [7, 2])) as archive:
         archive.extractall(tmp_path / "folder")
