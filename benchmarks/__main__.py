@@ -14,6 +14,7 @@ from benchmarks import ablation, accuracy, material, peers, report, results, ste
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
+from digits import bundle, network
 from digits.decode import decode, identify
 from digits.errors import BadBundle, BadModel
 from digits_client import Client, DigitsError
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)
+    stepping.add_argument("--numbers", action="store_true", help="draw how numbers are read, by the published model")
     stepping.set_defaults(do=do_steps)
     reporting = commands.add_parser("report", help="print the tables of a run")
     reporting.set_defaults(do=lambda arguments: print(report.report(results.read(arguments.results))))
@@ -110,7 +112,12 @@ def do_evaluate(given: argparse.Namespace) -> None:
 
 
 def do_steps(given: argparse.Namespace) -> None:
-    steps.draw([decode(identify(path.read_bytes())) for path in given.pictures]).save(given.image)
+    pictures = [decode(identify(path.read_bytes())) for path in given.pictures]
+    if given.numbers:
+        reader = network.load(bundle.read_current(models()).h5)
+        steps.draw_numbers(pictures, reader).save(given.image)
+    else:
+        steps.draw(pictures).save(given.image)
 
 
 def do_chart(given: argparse.Namespace) -> None:

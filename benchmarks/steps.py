@@ -1,4 +1,4 @@
-"""Draw the way from pictures to pixels, step by step, as `digits.image` goes it."""
+"""Draw the way from pictures to pixels, step by step, as `digits.image` and `digits.reading` go it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits import image
-from digits.grey import grey
-from digits.ink import ink, otsu
+from digits.cuts import cheapest_paths, cut
+from digits.grey import Grey, grey
+from digits.ink import ink, ink_on_sheet, otsu
+from digits.lattice import best_reading
+from digits.network import Network
+from digits.rows import Row, find_rows, inked, sized
+from digits.rules import without_rules
 from digits.strokes import one_digit
 
 SIDE = 112  # pixels of each step
+WIDTH = 480  # pixels of each step of numbers
 GAP = 4
+CUT, FREE = (230, 60, 40), (60, 190, 90)  # colours of a cut through ink, and of one through paper
 
 
 def draw(pictures: Sequence[Image.Image]) -> Image.Image:
@@ -41,3 +48,48 @@ def steps(picture: Image.Image) -> list[Image.Image]:
         image.normalise(picture),
     ]
     return [picture, *(Image.fromarray(np.clip(array, 0, 255).astype(np.uint8)) for array in shown)]
+
+
+def draw_numbers(pictures: Sequence[Image.Image], network: Network) -> Image.Image:
+    """Return a column for each picture: itself, its ink, that without ruled lines, rows with cuts, what was chosen."""
+    columns = [[fitted(step) for step in steps_of_numbers(picture, network)] for picture in pictures]
+    height = max(sum(step.height + GAP for step in column) for column in columns)
+    sheet = Image.new("RGB", (len(columns) * (WIDTH + GAP) - GAP, height - GAP), "white")
+    for x, column in enumerate(columns):
+        y = 0
+        for step in column:
+            sheet.paste(step, (x * (WIDTH + GAP), y))
+            y += step.height + GAP
+    return sheet
+
+
+def fitted(step: Image.Image) -> Image.Image:
+    return step.convert("RGB").resize((WIDTH, max(1, step.height * WIDTH // step.width)))
+
+
+def steps_of_numbers(picture: Image.Image, network: Network) -> list[Image.Image]:
+    strength, _ = ink_on_sheet(sized(picture)[0])
+    mask, full, _ = inked(strength)
+    shown = [as_image(strength / full), as_image(without_rules(mask))]
+    rows = [step for row in find_rows(picture).rows for step in (with_cuts(row), chosen(row, network))]
+    return [picture, *shown, *rows]
+
+
+def with_cuts(row: Row) -> Image.Image:
+    """Draw the cuts of a row, those through ink in another colour."""
+    colours = np.repeat(np.asarray(as_image(row.ink))[..., np.newaxis], 3, 2)
+    for path, cost in zip(*cheapest_paths(row), strict=True):
+        colours[np.arange(len(path)), np.clip(path, 0, row.ink.shape[1] - 1)] = CUT if cost > 0.25 else FREE
+    return Image.fromarray(colours)
+
+
+def chosen(row: Row, network: Network) -> Image.Image:
+    """Return what the network saw of the digits that were chosen, side by side."""
+    cuts = cut(row)
+    tokens = best_reading(cuts, network(cuts.pixels)) or []
+    seen = [cuts.pixels[token.candidate] for token in tokens if token.candidate is not None]
+    return Image.fromarray(np.concatenate(seen, axis=1) if seen else np.zeros((28, 28), np.uint8))
+
+
+def as_image(array: Grey | NDArray[np.bool_]) -> Image.Image:
+    return Image.fromarray((np.clip(array, 0, 1) * 255).astype(np.uint8))

@@ -7,11 +7,13 @@ Strength is (h, w) of float32, 0 for paper. This module knows nothing of digits.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from digits.grey import Grey
 
@@ -111,13 +113,26 @@ def thin_is_dark(grey: Grey) -> bool:
 
 
 def thinnest_is_dark(grey: Grey, shares: Sequence[float]) -> bool:
-    """Tell the same by the smallest share of the longest side at which something stands out about as far as ever."""
-    both = [thin_of_both(grey, share) for share in shares]
+    """Tell the same by the smallest share of the longest side at which something stands out about as far as ever.
+
+    And by which side of what is around it most stands out. Logarithms see as much in shadow as beside it.
+    """
+    light = np.log1p(np.clip(grey, 0, 255) / np.float32(DIM)) * np.float32(255 / math.log1p(255 / DIM))
+    both = [thin_of_both(light, share) for share in shares]
     peaks = [max(float(np.partition(strength, -PEAK, None)[-PEAK]) for strength in pair) for pair in both]
     dark, bright = next(pair for pair, peak in zip(both, peaks, strict=True) if peak >= CLEAR * max(peaks))
-    below, above = (np.clip(side * (np.median(grey) - grey), 0, None) for side in (1, -1))
-    ratio = third_moment(dark) * third_moment(below) * PRIOR
-    return ratio >= third_moment(bright) * third_moment(above)
+    below, above = (np.clip(side * (paper_around(light) - light), 0, None) for side in (1, -1))
+    return PRIOR * third_moment(dark) * third_moment(below) >= third_moment(bright) * third_moment(above)
+
+
+def paper_around(grey: Grey) -> Grey:
+    """Return the median of the neighbourhood of each pixel, of tiles half as high as a sheet is, and between them."""
+    h, w = grey.shape
+    side = max(1, min(h, w) // 2)
+    rows, columns = (max(1, round(length / side)) for length in (h, w))
+    strips = [np.array_split(strip, columns, axis=1) for strip in np.array_split(grey, rows)]
+    medians = np.array([[np.median(tile) for tile in strip] for strip in strips], np.float32)
+    return np.asarray(Image.fromarray(medians).resize((w, h), Image.Resampling.BILINEAR), np.float32)
 
 
 def thin_of_both(grey: Grey, share: float) -> tuple[Grey, Grey]:

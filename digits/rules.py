@@ -68,19 +68,22 @@ def on_long_course(mask: Mask, slim: Mask, thin: int, height: float, long: float
 
 def rule(y: NDArray[np.intp], x: NDArray[np.intp], mask: Mask, runs: Heights, thin: int) -> Mask:
     """Return the pixels of a ruled line through most of some points: none, if strokes made these."""
-    columns = np.arange(mask.shape[1])
-    course = smooth_course(x, y, thin)(columns)
-    at = np.clip(np.rint(course), 0, len(mask) - 1).astype(np.intp)
-    seen = np.zeros(len(columns), bool)
-    seen[x[np.abs(y - course[x]) <= thin]] = True
-    missing = ~mask[at, columns] & ~seen
-    there = runs[at, columns]
-    there = there[(there > 0) & (there <= thin)]
-    if seen.sum() < SEEN * (seen.sum() + missing.sum()) or not there.size:
-        return np.zeros_like(mask)
-    thick = float(np.median(there))
-    near = np.abs(np.arange(len(mask))[:, np.newaxis] - course) <= thick
-    return np.asarray(near & (runs <= 1.25 * thick + 1))
+    there = runs[y, x]
+    thick = thickness(x, there)
+    slim = there <= 1.25 * thick + 1  # and not a stroke that lies along it
+    course = smooth_course(x[slim], y[slim], thin)(np.arange(mask.shape[1]))
+    near = np.abs(np.arange(len(mask))[:, np.newaxis] - course) <= max(thick, 1.5)
+    found = near & mask & (runs <= 1.25 * thick + 1)
+    seen, missing = found.any(0).sum(), (~(near & mask).any(0)).sum()
+    is_rule = seen >= SEEN * (seen + missing)
+    return found if is_rule else np.zeros_like(mask)
+
+
+def thickness(x: NDArray[np.intp], runs: Heights) -> float:
+    """Return how thick a line is, by the runs of its points in each column, where no stroke lies along it."""
+    thinnest = np.full(int(x.max()) + 1, np.iinfo(np.int32).max, np.int32)
+    np.minimum.at(thinnest, x, runs)
+    return quantile(thinnest[np.unique(x)], 0.5)
 
 
 def smooth_course(x: NDArray[np.intp], y: NDArray[np.intp], reach: float) -> np.polynomial.Polynomial:

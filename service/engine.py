@@ -54,11 +54,13 @@ class Engine:
     def identity(self) -> dict[str, str]:
         return {"version": self.manifest["version"], "sha256": self.manifest["model"]["sha256"]}
 
-    @cached_property
-    def threshold(self) -> float:
-        """The confidence below which an image is taken to hold no digit; 0 where the manifest names none."""
+    def threshold(self, name: str) -> float:
+        """Return a confidence below which there is no digit: "not_a_digit" for images, "doubtful" within numbers.
+
+        It is 0 where the manifest names none.
+        """
         thresholds = self.manifest.get("thresholds")
-        value = thresholds.get("not_a_digit") if isinstance(thresholds, dict) else None
+        value = thresholds.get(name) if isinstance(thresholds, dict) else None
         return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 0.0
 
     @cached_property

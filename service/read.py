@@ -139,7 +139,7 @@ def readings(
     rows: Sequence[Probabilities],
     wishes: ReadWishes,
 ) -> Iterator[dict[str, Any]]:
-    threshold = engine.threshold if wishes.threshold is None else wishes.threshold
+    threshold = engine.threshold("doubtful") if wishes.threshold is None else wishes.threshold
     for index, (item, survey, probabilities) in enumerate(zip(items, surveys, rows, strict=True)):
         head = {"index": index, "name": item.name}
         if isinstance(survey, BadImage):

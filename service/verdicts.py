@@ -71,7 +71,7 @@ def as_json(engine: Engine, images: Images, rows: Probabilities, wishes: Wishes)
 
 def predictions(engine: Engine, images: Images, rows: Probabilities, wishes: Wishes) -> Iterator[dict[str, Any]]:
     names, sights = images.names or [None] * len(rows), images.sights or [None] * len(rows)
-    threshold = engine.threshold if wishes.threshold is None else wishes.threshold
+    threshold = engine.threshold("not_a_digit") if wishes.threshold is None else wishes.threshold
     for index, (name, sight, row) in enumerate(zip(names, sights, rows, strict=True)):
         if refused := images.refused.get(index):
             error = {"code": refused.code, "message": str(refused)}

@@ -219,9 +219,9 @@ async def test_the_threshold_is_the_manifests_unless_a_request_says_otherwise(pu
     manifest = bundle.read_current(published).manifest
     assert "thresholds" not in manifest
     engine = Engine(lambda batch: np.full((len(batch), 10), 0.1, np.float32), manifest, published)
-    assert engine.threshold == 0
-    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": 0.6}}).threshold == 0.6
-    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": "high"}}).threshold == 0
+    assert engine.threshold("not_a_digit") == 0
+    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": 0.6}}).threshold("not_a_digit") == 0.6
+    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": "high"}}).threshold("not_a_digit") == 0
 
 
 @pytest.mark.parametrize("query", ["threshold=high", "threshold=2", "threshold=nan", "threshold=", "explain=perhaps"])

@@ -45,7 +45,7 @@ def run(config: Config, data: Dataset) -> int:
 
     keras.utils.set_random_seed(config.seed)
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
-    model = build()
+    model = build(config.dropout)
     history = fit.fit(model, data.train, data.validation, config)
     doubtful = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0)
     temperature = calibrate.fit_temperature(doubtful, data.validation.labels)
@@ -59,7 +59,7 @@ def run(config: Config, data: Dataset) -> int:
     error = calibrate.calibration_error(probabilities, data.test.labels)
     say(f"calibrated by a temperature of {temperature:.2f}: error {error:.4f} on the test set")
     facts = {
-        "thresholds": {"not_a_digit": publish.threshold(doubts)},
+        "thresholds": publish.thresholds(doubts),
         "data": publish.data_facts(data),
         "training": config.hyper_parameters() | {"seconds": round(time.perf_counter() - started, 1)},
         "calibration": {"temperature": temperature, "test_error": error},

@@ -28,7 +28,10 @@ from trainer.dataset import CLASSES, Dataset, Part
 
 PARITY_IMAGES = 1000
 PARITY_TOLERANCE = 1e-5
-DOUBTED = 0.003  # share of true digits that may be taken for none
+DOUBTED = {  # share of true digits that may be taken for none
+    "not_a_digit": 0.003,  # of images
+    "doubtful": 0.0003,  # within numbers, where other digits stand beside them
+}
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
 
 
@@ -112,9 +115,9 @@ def golden_images(test: Part, probabilities: Probabilities) -> list[dict[str, An
     return [bundle.golden(digit, encode(test.pixels[i]), probabilities[i].tolist()) for digit, i in enumerate(index)]
 
 
-def threshold(confidences: NDArray[np.float32]) -> float:
-    """Return the confidence that all but `DOUBTED` of the digits in a validation set have."""
-    return round(float(np.quantile(confidences, DOUBTED)), 3)
+def thresholds(confidences: NDArray[np.float32]) -> dict[str, float]:
+    """Return the confidences that all but the shares of `DOUBTED` of the digits in a validation set have."""
+    return {name: round(float(np.quantile(confidences, share)), 3) for name, share in DOUBTED.items()}
 
 
 def data_facts(data: Dataset) -> dict[str, Any]:
