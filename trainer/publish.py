@@ -29,7 +29,7 @@ from trainer.dataset import CLASSES, Dataset, Part
 PARITY_IMAGES = 1000
 PARITY_TOLERANCE = 1e-5
 DOUBTED = {  # share of true digits that may be taken for none
-    "not_a_digit": 0.003,  # of images
+    "not_a_digit": 0.0015,  # of images
     "doubtful": 0.0003,  # within numbers, where other digits stand beside them
 }
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
