@@ -6,7 +6,8 @@ drawn in the surroundings of `benchmarks.drawing`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,10 +15,10 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from benchmarks.accuracy import read_set
+from benchmarks.accuracy import Sample, read_set
 from benchmarks.drawing import SURROUNDINGS, picture, written
 from benchmarks.material import MNIST
-from digits import bundle, grey, image, ink, network, strokes
+from digits import bundle, cuts, grey, image, ink, lattice, network, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 
@@ -39,23 +40,48 @@ WITHOUT: dict[str, StandIn] = {
     "thin strokes": (image, "thicken", lambda strokes, mask: strokes),
     "full ink": (image, "brighten", lambda box: box * np.float32(255 / max(box.max(), 1e-6))),
     "a closer look": (image, "FINE", 0),
+    "proportions": (image, "narrowed", lambda strokes: strokes),
+    "corners": (ink, "corner_paper", lambda array: None),
+    "between pixels": (image, "line_weights", image.area_weights),
+}
+WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
+    "ruled lines": (rows, "without_rules", lambda mask: mask),
+    "rows made level": (rows, "slope", lambda parts, row: 0.0),
+    "enlarged": (rows, "SMALL", 0),
+    "cuts through ink": (cuts, "DEAREST", -1.0),
+    "slanted cuts": (cuts, "SLANTS", (0.0,)),
+    "cost of cuts": (lattice, "CUT", 0.0),
+    "cost of shapes": (lattice, "strangeness", lambda candidate: 0.0),
 }
 
 
 def ablate(models: Path, sets: Sequence[Path]) -> str:
     """Return a table: accuracy of each set in percent, with everything and without each step."""
     reader = network.load(bundle.read_current(models).h5)
-    material = {path.stem: labelled(path) for path in sets} | drawn()
-    rows = [row("everything", reader, material)]
-    for name, (where, what, instead) in WITHOUT.items():
+    found = {path.stem: read_set(path) for path in sets}
+    numbers = {name: samples for name, samples in found.items() if any(len(sample.label) > 1 for sample in samples)}
+    single = {name: labelled(samples) for name, samples in found.items() if name not in numbers} | drawn()
+    tables = [table(WITHOUT, single, partial(share_right, reader))]
+    if numbers:
+        tables.append(table(WITHOUT_FOR_NUMBERS, numbers, partial(share_read, reader)))
+    return "\n\n".join(tables)
+
+
+def table(without: Mapping[str, StandIn], material: Mapping[str, Any], share: Callable[[Any], float]) -> str:
+    lines = ["| | " + " | ".join(material) + " |", "| --- |" + " --- |" * len(material)]
+    lines.append(line("everything", material, share))
+    for name, (where, what, instead) in without.items():
         with mock.patch.object(where, what, instead):
-            rows.append(row(f"without: {name}", reader, material))
-    head = ["| | " + " | ".join(material) + " |", "| --- |" + " --- |" * len(material)]
-    return "\n".join([*head, *rows])
+            lines.append(line(f"without: {name}", material, share))
+    return "\n".join(lines)
 
 
-def labelled(path: Path) -> list[Picture]:
-    return [(decode(identify(sample.content)), int(sample.label)) for sample in read_set(path)]
+def line(name: str, material: Mapping[str, Any], share: Callable[[Any], float]) -> str:
+    return f"| {name} | " + " | ".join(f"{share(some):.1f}" for some in material.values()) + " |"
+
+
+def labelled(samples: Sequence[Sample]) -> list[Picture]:
+    return [(decode(identify(sample.content)), int(sample.label)) for sample in samples]
 
 
 def drawn() -> dict[str, list[Picture]]:
@@ -67,12 +93,19 @@ def drawn() -> dict[str, list[Picture]]:
     }
 
 
-def row(name: str, reader: Network, material: Mapping[str, Sequence[Picture]]) -> str:
-    shares = [f"{share_right(reader, pictures):.1f}" for pictures in material.values()]
-    return f"| {name} | " + " | ".join(shares) + " |"
-
-
 def share_right(reader: Network, pictures: Sequence[Picture]) -> float:
     pixels = np.stack([image.normalise(one) for one, _ in pictures])
     answers = [reader(pixels[start : start + AT_ONCE]).argmax(1) for start in range(0, len(pixels), AT_ONCE)]
     return float(100 * np.mean(np.concatenate(answers) == [label for _, label in pictures]))
+
+
+def share_read(reader: Network, samples: Sequence[Sample]) -> float:
+    return float(100 * np.mean([text(reader, sample.content) == sample.label for sample in samples]))
+
+
+def text(reader: Network, content: bytes) -> str:
+    found = reading.survey(identify(content))
+    pixels = found.pixels
+    answers = [reader(pixels[start : start + AT_ONCE]) for start in range(0, len(pixels), AT_ONCE)]
+    lines = found.lines(np.concatenate(answers)) if answers else []
+    return "\n".join("".join(str(digit.digit) for digit in line.digits) for line in lines)

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from PIL.Image import Image
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from digits.errors import BadImage
 from digits.image import Pixels
@@ -31,6 +31,9 @@ from service.items import NPY_MAGIC, SHORT, Images, Item, Look, decode_large, fi
 from service.settings import Settings
 
 T = TypeVar("T")
+Headers = dict[bytes, bytes]
+Found = Images | list[Item]
+Answer = Callable[[Found], Awaitable[Response]]
 
 CHUNK = 8  # small images decoded in one visit to a thread
 
@@ -53,9 +56,11 @@ class Intake:
         for pool in (self._workers, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    @asynccontextmanager
-    async def receive(self, request: Request, headers: dict[bytes, bytes]) -> AsyncIterator[Images | list[Item]]:
-        """Lend what a body holds. Raises `Problem`, `QueueFull` and `ClientDisconnect`."""
+    async def serve(self, request: Request, headers: Headers, answer: Answer) -> Response:
+        """Let a request be answered with what its body holds, which is in the accounts meanwhile.
+
+        Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `answer` raises.
+        """
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
         read = find_reader(headers.get(b"content-type", b""), self.max_images)
@@ -65,20 +70,20 @@ class Intake:
             if not body:
                 raise Problem(400, "empty_body", "the request has no body")
             quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
-            yield read(body) if quick else await self.off_loop(read, body)
+            found = read(body) if quick else await self.off_loop(read, body)
+            return await self._admit(found, answer)
         finally:
             self._bodies.free(body)
 
-    @contextmanager
-    def counted(self, count: int) -> Iterator[None]:
-        """Take so many images in while the block lasts. Raises `Problem` for none and `QueueFull` for too many."""
+    async def _admit(self, found: Found, answer: Answer) -> Response:
+        count = len(found)
         if not count:
             raise Problem(422, "no_images", "the request holds no image")
         if self.images + count > self.max_queue:
             raise QueueFull(f"{self.images} images are being read already; at most {self.max_queue} may")
         self.images += count
         try:
-            yield
+            return await answer(found)
         finally:
             self.images -= count
 

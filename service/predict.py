@@ -12,7 +12,7 @@ from digits.errors import BadImage
 from digits.image import SIDE, Sight
 from digits.network import Probabilities
 from service.engine import Engine, Models
-from service.intake import Intake
+from service.intake import Found, Intake
 from service.items import SIGHT, Images, Item, prefers_npy
 from service.verdicts import Wishes, as_json, as_npy, read_wishes
 
@@ -31,11 +31,13 @@ class Predictor:
         engine = self.models.engine  # the same for the whole request, whatever is published meanwhile
         headers = dict(request.scope["headers"])
         wishes = read_wishes(request.scope["query_string"])
-        async with self.intake.receive(request, headers) as found:
-            with self.intake.counted(len(found)):
-                images = found if isinstance(found, Images) else await self._decode(request, found)
-                rows = await self._predict(engine, images)
-                return await self._respond(engine, images, rows, wishes, prefers_npy(headers.get(b"accept", b"")))
+        to_npy = prefers_npy(headers.get(b"accept", b""))
+
+        async def answer(found: Found) -> Response:
+            images = found if isinstance(found, Images) else await self._decode(request, found)
+            return await self._respond(engine, images, await self._predict(engine, images), wishes, to_npy)
+
+        return await self.intake.serve(request, headers, answer)
 
     async def _respond(
         self, engine: Engine, images: Images, rows: Probabilities, wishes: Wishes, to_npy: bool

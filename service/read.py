@@ -25,7 +25,7 @@ from digits.pattern import Pattern
 from digits.reading import Box, Line, ReadDigit, Survey
 from service.engine import Engine, Models
 from service.errors import Problem
-from service.intake import Intake
+from service.intake import Found, Intake
 from service.items import Images, Item, Look
 from service.verdicts import ALTERNATIVES, read_threshold
 
@@ -54,15 +54,17 @@ class Reader:
         engine = self.models.engine
         wishes = read_wishes(request.scope["query_string"])
         look = Look(partial(reading.survey, boxes=wishes.boxes))
-        async with self.intake.receive(request, dict(request.scope["headers"])) as found:
+
+        async def answer(found: Found) -> Response:
             if isinstance(found, Images):
                 raise Problem(422, "invalid", "numbers are read in pictures; send files, or base64 in 'images'")
-            with self.intake.counted(len(found)):
-                surveys = await self.intake.look(request, found, look)
-                rows = await self._ask(engine, surveys)
-                body = await self.intake.off_loop(as_json, engine, found, surveys, rows, wishes)
-        status = 422 if all(isinstance(survey, BadImage) for survey in surveys) else 200
-        return Response(body, status, media_type="application/json")
+            surveys = await self.intake.look(request, found, look)
+            rows = await self._ask(engine, surveys)
+            body = await self.intake.off_loop(as_json, engine, found, surveys, rows, wishes)
+            status = 422 if all(isinstance(survey, BadImage) for survey in surveys) else 200
+            return Response(body, status, media_type="application/json")
+
+        return await self.intake.serve(request, dict(request.scope["headers"]), answer)
 
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Probabilities]:
         """Return the probabilities of the candidates of each image; all go through the network together."""
