@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, report, chart, soak, evaluate, ablation, steps."""
+"""python -m benchmarks: run, report, chart, soak, evaluate, ablation, rendered, steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import ablation, accuracy, material, peers, report, results, steps
+from benchmarks import ablation, accuracy, material, peers, rendered, report, results, steps
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
@@ -43,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
     ablating = commands.add_parser("ablation", help="what each step of reading gives, on the published model")
     ablating.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
     ablating.set_defaults(do=lambda given: print(ablation.ablate(models(), given.sets)))
+    rendering = commands.add_parser(
+        "rendered", help="what it costs to find a digit on a canvas, on the published model"
+    )
+    rendering.add_argument("--count", type=int, default=10_000, help="of test digits")
+    rendering.set_defaults(do=lambda given: print(rendered.compare(models(), given.count)))
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)

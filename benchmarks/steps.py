@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits import image
-from digits.cuts import cheapest_paths, cut
+from digits.cuts import FREE, cheapest_paths, cut
 from digits.grey import Grey, grey
 from digits.ink import ink, ink_on_sheet, otsu
 from digits.lattice import best_reading
@@ -22,7 +22,7 @@ from digits.strokes import one_digit
 SIDE = 112  # pixels of each step
 WIDTH = 480  # pixels of each step of numbers
 GAP = 4
-CUT, FREE = (230, 60, 40), (60, 190, 90)  # colours of a cut through ink, and of one through paper
+THROUGH_INK, THROUGH_PAPER = (230, 60, 40), (60, 190, 90)  # colours of cuts
 
 
 def draw(pictures: Sequence[Image.Image]) -> Image.Image:
@@ -79,7 +79,8 @@ def with_cuts(row: Row) -> Image.Image:
     """Draw the cuts of a row, those through ink in another colour."""
     colours = np.repeat(np.asarray(as_image(row.ink))[..., np.newaxis], 3, 2)
     for path, cost in zip(*cheapest_paths(row), strict=True):
-        colours[np.arange(len(path)), np.clip(path, 0, row.ink.shape[1] - 1)] = CUT if cost > 0.25 else FREE
+        colour = THROUGH_INK if cost > FREE else THROUGH_PAPER
+        colours[np.arange(len(path)), np.clip(path, 0, row.ink.shape[1] - 1)] = colour
     return Image.fromarray(colours)
 
 

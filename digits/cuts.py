@@ -8,13 +8,15 @@ say. Knows nothing of networks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.grey import Grey
-from digits.image import Pixels, bounds, centre, shrink, thicken
+from digits.image import SIDE, Pixels, centre, shrink, thicken
+from digits.ink import Mask
 from digits.paths import Paths, cheapest, lowest, refined
 from digits.rows import Row
 
@@ -26,11 +28,14 @@ CLOSEST = 0.12  # heights between two cuts through ink
 LEAST = 0.2  # of the ink of an upright stroke: between two cuts through ink, below which they are one
 SPECK = 0.03  # likewise, where they go through paper alone
 WIDEST = 1.75  # heights that a digit is wide at most
-LOWEST = 0.42  # of the height of the row: what is lower is no digit, but perhaps a mark
 HOLE = 0.45  # heights of paper at most from left to right within a digit
 MOST_PIECES = 7  # that make up a digit
 MOST_CUTS = 400  # in a row
 SOLID = 0.4  # of full ink: what counts as ink
+
+
+Pieces = NDArray[np.int32]  # (h, w): the number of the piece that each pixel of a row lies in, from 0
+Box = tuple[int, int, int, int]  # top, bottom, left, right in a row, ends excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Candidate:
 
     start: int
     end: int
-    box: tuple[int, int, int, int]  # top, bottom, left, right in the row, ends excluded
+    box: Box
     tall: float  # in heights of the row
     wide: float  # likewise
     gap: float  # of paper from left to right within it, likewise
@@ -59,13 +64,20 @@ class Cuts:
 def cut(row: Row) -> Cuts:
     """Cut a row, and return all that may be a digit."""
     paths, costs = cheapest_paths(row)
-    piece = np.zeros(row.ink.shape, np.int32)  # the number of the piece that each pixel lies in
-    columns = np.arange(row.ink.shape[1])
-    for path in paths:
-        piece += columns >= path[:, None]
+    piece = pieces_between(paths, row.ink.shape)
     areas = np.bincount(piece.ravel(), row.ink.ravel(), len(paths) + 1) / row.upright
-    candidates, pixels = combine(row, piece, len(paths) + 1)
-    return Cuts([0.0, *costs, 0.0], areas.tolist(), candidates, pixels)
+    inked = row.ink > SOLID * min(1.0, float(row.ink.max()))
+    candidates = combine(row, piece, inked, extents(piece, inked, len(paths) + 1))
+    pixels = [pixels_of(candidate, row, piece, inked) for candidate in candidates]
+    together = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE), np.uint8)
+    return Cuts([0.0, *costs, 0.0], areas.tolist(), candidates, together)
+
+
+def pieces_between(paths: Paths, shape: tuple[int, ...]) -> Pieces:
+    """Return (h, w): how many paths each pixel lies to the right of."""
+    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
+    np.add.at(steps, (np.arange(shape[0]), paths), 1)
+    return np.asarray(np.cumsum(steps, axis=1, dtype=np.int32)[:, :-1])
 
 
 # --- paths --------------------------------------------------------------------------------------
@@ -124,45 +136,57 @@ def ink_left_of(ink: Grey, paths: Paths) -> NDArray[np.float64]:
 # --- candidates ---------------------------------------------------------------------------------
 
 
-def combine(row: Row, piece: NDArray[np.int32], count: int) -> tuple[list[Candidate], Pixels]:
+def combine(row: Row, piece: Pieces, inked: Mask, boxes: Sequence[Box | None]) -> list[Candidate]:
     """Return what up to `MOST_PIECES` neighbouring pieces make up, where that may be a digit or a mark."""
     candidates: list[Candidate] = []
-    pixels: list[Pixels] = []
-    inked = row.ink > SOLID * min(1.0, float(row.ink.max()))
-    extents = [bounds(mask) if (mask := inked & (piece == number)).any() else None for number in range(count)]
-    for start in range(count):
-        for end in range(start + 1, min(start + MOST_PIECES, count) + 1):
-            some = [extent for extent in extents[start:end] if extent is not None]
+    for start in range(len(boxes)):
+        for end in range(start + 1, min(start + MOST_PIECES, len(boxes)) + 1):
+            some = [box for box in boxes[start:end] if box is not None]
             if not some:
                 continue
-            box = span_of(some)
-            if end - start > 1 and box[3] - box[2] > WIDEST * row.height:
-                break
-            found, seen = candidate(row, piece, inked, start, end, box)
-            if end - start > 1 and found.gap > HOLE:
+            found = candidate(row, piece, inked, (start, end), span_of(some))
+            if end - start > 1 and (found.wide > WIDEST or found.gap > HOLE):
                 break
             candidates.append(found)
-            pixels.append(seen)
-    return candidates, np.stack(pixels) if pixels else np.zeros((0, 28, 28), np.uint8)
+    return candidates
 
 
-def span_of(extents: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
-    tops, bottoms, lefts, rights = zip(*extents, strict=True)
+def extents(piece: Pieces, inked: Mask, count: int) -> list[Box | None]:
+    """Return the box of the ink in each piece, None where there is none."""
+    y, x = np.nonzero(inked)
+    number = piece[y, x]
+    far = np.iinfo(np.intp).max
+    low, high = np.full((2, count), far), np.full((2, count), -1)
+    for axis, place in enumerate((y, x)):
+        np.minimum.at(low[axis], number, place)
+        np.maximum.at(high[axis], number, place)
+    return [
+        (int(low[0, i]), int(high[0, i]) + 1, int(low[1, i]), int(high[1, i]) + 1) if high[0, i] >= 0 else None
+        for i in range(count)
+    ]
+
+
+def span_of(boxes: Sequence[Box]) -> Box:
+    tops, bottoms, lefts, rights = zip(*boxes, strict=True)
     return min(tops), max(bottoms), min(lefts), max(rights)
 
 
-def candidate(
-    row: Row, piece: NDArray[np.int32], inked: NDArray[np.bool_], start: int, end: int, box: tuple[int, int, int, int]
-) -> tuple[Candidate, Pixels]:
+def candidate(row: Row, piece: Pieces, inked: Mask, between: tuple[int, int], box: Box) -> Candidate:
     top, bottom, left, right = box
     place = np.s_[top:bottom, left:right]
-    mine = (piece[place] >= start) & (piece[place] < end)
+    mine = (piece[place] >= between[0]) & (piece[place] < between[1])
+    gap = longest_gap(np.asarray((inked[place] & mine).any(0))) / row.height
+    area = float(row.ink[place][mine].sum() / row.upright)
+    return Candidate(*between, box, (bottom - top) / row.height, (right - left) / row.height, gap, area)
+
+
+def pixels_of(candidate: Candidate, row: Row, piece: Pieces, inked: Mask) -> Pixels:
+    """Return the (28, 28) pixels of a candidate."""
+    top, bottom, left, right = candidate.box
+    place = np.s_[top:bottom, left:right]
+    mine = (piece[place] >= candidate.start) & (piece[place] < candidate.end)
     strokes = np.where(mine, row.ink[place] * np.float32(255), np.float32(0))
-    mask = inked[place] & mine
-    gap = longest_gap(np.asarray(mask.any(0))) / row.height
-    area = float(strokes.sum() / 255 / row.upright)
-    tall, wide = (bottom - top) / row.height, (right - left) / row.height
-    return Candidate(start, end, box, tall, wide, gap, area), centre(shrink(thicken(strokes, mask)))[0]
+    return centre(shrink(thicken(strokes, inked[place] & mine)))[0]
 
 
 def longest_gap(columns: NDArray[np.bool_]) -> int:

@@ -2,7 +2,8 @@
 
     grey -> is the ink dark? -> how far each pixel stands out from the paper around it -> threshold
 
-Strength is (h, w) of float32, 0 for paper. This module knows nothing of digits.
+Strength is (h, w) of float32, 0 for paper. This module knows what strokes are, and nothing
+of which digit they make.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ def ink(grey: Grey) -> tuple[Grey, bool]:
 
 
 def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
-    """Do the same for whole lines of writing, whose strokes are thin beside the sheet, and whose border says little."""
+    """Return the strength of the ink of whole lines of writing, and whether it is darker than the paper.
+
+    Its strokes are thin beside the shorter side of the sheet, whose border says little of the paper.
+    """
     short, long = sorted(grey.shape)
     dark = thinnest_is_dark(grey, [share * short / long for share in STROKES])
     thick = max(THICK * short / long, WIDE)
@@ -121,7 +125,8 @@ def thinnest_is_dark(grey: Grey, shares: Sequence[float]) -> bool:
     both = [thin_of_both(light, share) for share in shares]
     peaks = [max(float(np.partition(strength, -PEAK, None)[-PEAK]) for strength in pair) for pair in both]
     dark, bright = next(pair for pair, peak in zip(both, peaks, strict=True) if peak >= CLEAR * max(peaks))
-    below, above = (np.clip(side * (paper_around(light) - light), 0, None) for side in (1, -1))
+    away = paper_around(light) - light
+    below, above = np.clip(away, 0, None), np.clip(-away, 0, None)
     return PRIOR * third_moment(dark) * third_moment(below) >= third_moment(bright) * third_moment(above)
 
 

@@ -12,18 +12,19 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from digits.cuts import LOWEST, Candidate, Cuts
+from digits.cuts import Candidate, Cuts
 from digits.network import Probabilities
-from digits.pattern import ANYTHING, Pattern
+from digits.pattern import ANYTHING, Digits, Pattern
 
 CUT = 1.0  # for each stroke that a cut goes through
 GAP = 2.0  # for each height of paper within a digit
 LOW, LOW_COST = 0.8, 10.0  # heights below which a digit is too low, and what each height squared costs
 WIDE, WIDE_COST = 0.9, 6.0  # the same for too wide
 MARK = 0.3  # for a comma, a point or a dash
+MARK_TALL = 0.42  # heights that it is tall at most
 MARK_AREA = 0.9  # upright strokes of ink that a mark has at most
 DIRT, DIRT_AREA = 1.0, 1.5  # for a piece that is left out, and for each upright stroke of its ink
 LEAST = 1e-6  # probability that a digit is given at least
@@ -47,23 +48,22 @@ class Arrival:
     token: Token | None = None
 
 
+Arrivals = dict[int, Arrival]  # by state of the pattern
+
+
 def best_reading(cuts: Cuts, probabilities: Probabilities, pattern: Pattern = ANYTHING) -> list[Token] | None:
     """Return the best reading that fits, or None where none does; `probabilities` are (k, 10), of the candidates."""
     last = len(cuts.costs) - 1
-    arrivals: list[dict[int, Arrival]] = [{} for _ in cuts.costs]
+    arrivals: list[Arrivals] = [{} for _ in cuts.costs]
     arrivals[0][0] = Arrival(0.0)
     starting = by_start(cuts.candidates)
     for at in range(last):
-        for state, arrival in arrivals[at].items():
-            for cut, end, cost, token in continued(cuts, starting[at], probabilities, pattern, at, state):
-                total = arrival.cost + cost + CUT * cuts.costs[cut]
-                known = arrivals[cut].get(end)
-                if known is None or total < known.cost:
-                    arrivals[cut][end] = Arrival(total, (at, state), token)
-    ends = [state for state in arrivals[last] if state in pattern.final]
-    if not ends:
-        return None
-    return traced(arrivals, (last, min(ends, key=lambda state: arrivals[last][state].cost)))
+        skip(arrivals[at], pattern)
+        leave_out(arrivals, cuts, at)
+        for index in starting[at]:
+            take(arrivals, cuts, pattern, index, probabilities[index])
+    skip(arrivals[last], pattern)
+    return traced(arrivals, (last, pattern.end)) if pattern.end in arrivals[last] else None
 
 
 def by_start(candidates: Sequence[Candidate]) -> defaultdict[int, list[int]]:
@@ -73,30 +73,55 @@ def by_start(candidates: Sequence[Candidate]) -> defaultdict[int, list[int]]:
     return found
 
 
+def skip(here: Arrivals, pattern: Pattern) -> None:
+    """Go past steps that may be left out; that costs nothing."""
+    for state, step in enumerate(pattern.steps):
+        if step.optional and state in here:
+            arrive(here, state + 1, here[state])
+
+
+def leave_out(arrivals: list[Arrivals], cuts: Cuts, at: int) -> None:
+    """Take the piece after a cut for dirt."""
+    cost = DIRT + DIRT_AREA * cuts.areas[at] + CUT * cuts.costs[at + 1]
+    for state, arrival in arrivals[at].items():
+        arrive(arrivals[at + 1], state, Arrival(arrival.cost + cost, (at, state), Token(None)))
+
+
+def take(arrivals: list[Arrivals], cuts: Cuts, pattern: Pattern, index: int, row: Probabilities) -> None:
+    """Take a candidate for the likeliest digit that each state allows, or for a mark; `row` are its (10,)."""
+    candidate = cuts.candidates[index]
+    at, there = candidate.start, arrivals[candidate.end]
+    crossed = CUT * cuts.costs[candidate.end]
+    strange = strangeness(candidate)
+    likeliest: dict[Digits, tuple[Token, float]] = {}
+    for state, arrival in arrivals[at].items():
+        if is_mark(candidate):
+            arrive(there, state, Arrival(arrival.cost + MARK + crossed, (at, state), Token(index, is_mark=True)))
+        if state < pattern.end:
+            digits = pattern.steps[state].digits
+            if digits not in likeliest:
+                digit = max(digits, key=row.item)
+                likeliest[digits] = Token(index, digit), strange - math.log(max(row.item(digit), LEAST))
+            token, cost = likeliest[digits]
+            arrive(there, pattern.after(state), Arrival(arrival.cost + cost + crossed, (at, state), token))
+
+
+def arrive(there: Arrivals, state: int, arrival: Arrival) -> None:
+    known = there.get(state)
+    if known is None or arrival.cost < known.cost:
+        there[state] = arrival
+
+
 def strangeness(candidate: Candidate) -> float:
     """Return what the shape of a candidate costs it as a digit."""
     too_low, too_wide = max(0.0, LOW - candidate.tall), max(0.0, candidate.wide - WIDE)
     return GAP * candidate.gap + LOW_COST * too_low**2 + WIDE_COST * too_wide**2
 
 
-def continued(
-    cuts: Cuts, indices: Sequence[int], probabilities: Probabilities, pattern: Pattern, at: int, state: int
-) -> Iterator[tuple[int, int, float, Token]]:
-    """Return the cuts and states that may come next, what that costs, and by which token."""
-    yield at + 1, state, DIRT + DIRT_AREA * cuts.areas[at], Token(None)
-    for index in indices:
-        candidate = cuts.candidates[index]
-        strange = strangeness(candidate)
-        for digits, end in pattern.moves[state]:
-            digit = max(digits, key=probabilities[index].item)
-            cost = -math.log(max(probabilities[index].item(digit), LEAST))
-            yield candidate.end, end, cost + strange, Token(index, digit)
-        if is_mark(candidate) and candidate.end == at + 1:
-            yield candidate.end, state, MARK, Token(index, is_mark=True)
-
-
 def is_mark(candidate: Candidate) -> bool:
-    return candidate.tall < LOWEST and candidate.area < MARK_AREA
+    """Tell whether a candidate is a single piece, and so small that it may be a comma, a point or a dash."""
+    alone = candidate.end - candidate.start == 1
+    return alone and candidate.tall < MARK_TALL and candidate.area < MARK_AREA
 
 
 def traced(arrivals: Sequence[dict[int, Arrival]], end: tuple[int, int]) -> list[Token]:

@@ -2,7 +2,7 @@
 
 A pattern is written as a regular expression of digits: single ones, `\\d`, classes such as `[0-9]`
 or `[1357]`, each perhaps with `?`, `*`, `+`, `{n}`, `{n,}` or `{m,n}`. Nothing else is known, so that
-each one is a short row of states, and matching takes time in proportion to it.
+each one is a short row of steps, and matching takes time in proportion to it.
 """
 
 from __future__ import annotations
@@ -32,19 +32,36 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """State i is before step i, the last one at the end. `moves[i]` are the digits that lead on, and where to."""
+    """State i is before step i, and the last one, `end`, after all of them.
 
-    moves: tuple[tuple[tuple[Digits, int], ...], ...]
-    final: frozenset[int]
+    From a state before an optional step the next one is reached without a digit.
+    """
+
+    steps: tuple[Step, ...]
+
+    @property
+    def end(self) -> int:
+        return len(self.steps)
+
+    def after(self, state: int) -> int:
+        """Return the state to which a digit of its step leads."""
+        return state if self.steps[state].repeats else state + 1
 
     def fits(self, digits: str) -> bool:
-        states = {0}
+        states = self._reached({0})
         for digit in digits:
-            states = {end for state in states for some, end in self.moves[state] if int(digit) in some}
-        return bool(states & self.final)
+            taken = {state for state in states if state < self.end and int(digit) in self.steps[state].digits}
+            states = self._reached({self.after(state) for state in taken})
+        return self.end in states
+
+    def _reached(self, states: set[int]) -> set[int]:
+        for state, step in enumerate(self.steps):
+            if state in states and step.optional:
+                states.add(state + 1)
+        return states
 
 
-ANYTHING = Pattern((((ANY, 0),),), frozenset({0}))
+ANYTHING = Pattern((Step(ANY, optional=True, repeats=True),))
 
 
 def parse(text: str) -> Pattern:
@@ -54,23 +71,22 @@ def parse(text: str) -> Pattern:
     while at < len(text):
         found = ITEM.match(text, at)
         if not found:
-            raise ValueError(
-                f"a pattern is made of digits, \\d, [0-9] and repeats such as {{4,6}}; not {text[at:][:20]!r}"
-            )
+            rest = text[at:][:20]
+            raise ValueError(f"a pattern is made of digits, \\d, [0-9] and repeats such as {{4,6}}; not {rest!r}")
         steps += repeated(digits_of(found), found["times"] or "")
         at = found.end()
         if len(steps) > MOST_STEPS:
             raise ValueError(f"a pattern may speak of {MOST_STEPS} digits at most")
     if not steps:
         raise ValueError("the pattern is empty")
-    return compiled(steps)
+    return Pattern(tuple(steps))
 
 
 def of_length(count: int) -> Pattern:
     """Return the pattern of numbers with so many digits. Raises `ValueError`."""
     if not 1 <= count <= MOST_STEPS:
         raise ValueError(f"1 to {MOST_STEPS} digits can be expected, not {count}")
-    return compiled([Step(ANY)] * count)
+    return Pattern((Step(ANY),) * count)
 
 
 def digits_of(item: re.Match[str]) -> Digits:
@@ -78,13 +94,14 @@ def digits_of(item: re.Match[str]) -> Digits:
         return frozenset({int(item["one"])})
     if item["any"]:
         return ANY
-    some = {digit for found in RANGE.finditer(item["some"]) for digit in spanned(found)}
-    if RANGE.sub("", item["some"]) or not some:
+    ranges = [spanned(found) for found in RANGE.finditer(item["some"])]
+    if RANGE.sub("", item["some"]) or not all(ranges):
         raise ValueError(f"[{item['some']}] is no class of digits, such as [0-9] or [1357]")
-    return frozenset(some)
+    return frozenset(digit for digits in ranges for digit in digits)
 
 
 def spanned(found: re.Match[str]) -> range:
+    """Return the digits of a range such as `2-5`, none if it is reversed, or of a single digit."""
     first, last = (int(found[1]), int(found[2])) if found[1] else (int(found[3]), int(found[3]))
     return range(first, last + 1)
 
@@ -94,11 +111,11 @@ def repeated(digits: Digits, times: str) -> Iterator[Step]:
     least, most = bounds_of(times)
     if most is not None and (most < least or most == 0):
         raise ValueError(f"{times} is no number of times")
-    yield from [Step(digits)] * min(least, MOST_STEPS + 1)
+    yield from [Step(digits)] * least
     if most is None:
         yield Step(digits, optional=True, repeats=True)
     else:
-        yield from [Step(digits, optional=True)] * min(most - least, MOST_STEPS + 1)
+        yield from [Step(digits, optional=True)] * (most - least)
 
 
 def bounds_of(times: str) -> tuple[int, int | None]:
@@ -113,16 +130,3 @@ def bounds_of(times: str) -> tuple[int, int | None]:
             return 1, None
     least, comma, most = times.strip("{}").partition(",")
     return int(least), (int(most) if most else None) if comma else int(least)
-
-
-def compiled(steps: list[Step]) -> Pattern:
-    moves = tuple(tuple(moves_from(steps, state)) for state in range(len(steps) + 1))
-    final = frozenset(state for state in range(len(steps) + 1) if all(step.optional for step in steps[state:]))
-    return Pattern(moves, final)
-
-
-def moves_from(steps: list[Step], state: int) -> Iterator[tuple[Digits, int]]:
-    for index, step in enumerate(steps[state:], state):
-        yield step.digits, index if step.repeats else index + 1
-        if not step.optional:
-            return

@@ -10,7 +10,7 @@ and HTTP.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from digits.rows import Row, View, find_rows
 Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the upright picture
 
 MOST_CANDIDATES = 6_000  # in a picture; a page full of writing has about as many
+MOST_BOXED = 4  # times the area of a picture that all boxes have together: those of a form hardly overlap
 FLAT = 1.6  # times as wide as tall: a dash
 LOW = 0.55  # of the height of a row, from its top, below which a point or comma stands
 UPRIGHT = 1.4  # times as tall as wide: a comma rather than a point
@@ -95,13 +96,17 @@ class Survey:
     places: list[Region | Box]
 
     @property
+    def count(self) -> int:
+        """How many candidates there are in all regions."""
+        return sum(len(place.cuts.candidates) for place in self.places if isinstance(place, Region))
+
     def pixels(self) -> Pixels:
-        """Return (k, 28, 28): the candidates of all regions, in order."""
+        """Return (count, 28, 28): the candidates of all regions, in order."""
         found = [place.cuts.pixels for place in self.places if isinstance(place, Region)]
         return np.concatenate(found) if found else np.zeros((0, SIDE, SIDE), np.uint8)
 
     def lines(self, probabilities: Probabilities, pattern: Pattern | None = None) -> list[Line]:
-        """Return the lines of the picture for (k, 10) probabilities of its candidates, from top to bottom.
+        """Return the lines of the picture for (count, 10) probabilities of its candidates, from top to bottom.
 
         With a pattern each line is the best that fits; one that cannot fit is read without.
         """
@@ -109,37 +114,57 @@ class Survey:
         at = 0
         for place in self.places:
             if not isinstance(place, Region):
-                lines.append(Line([], [], place, pattern is None))
+                lines.append(Line([], [], place, pattern is None or pattern.fits("")))
                 continue
-            count = len(place.cuts.candidates)
-            lines.append(read_line(place, probabilities[at : at + count], pattern))
-            at += count
+            end = at + len(place.cuts.candidates)
+            lines.append(read_line(place, probabilities[at:end], pattern))
+            at = end
         return lines
 
 
 def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
     """Decode what was identified, and find what may be digits in it, or one number in each of the boxes.
 
-    Raises `BadImage`.
+    Raises `BadImage`, also for more than can be looked at in seconds.
     """
-    size = identified.size
+    declared = identified.size
     picture = decode(identified)
+    turned = (declared[0] > declared[1]) != (picture.width > picture.height)
+    size = declared[::-1] if turned else declared
     by = max(size) / max(picture.size)  # a large JPEG is decoded smaller
-    if boxes:
-        places = [in_box(picture, box, by) for box in boxes]
-    else:
-        sheet = find_rows(picture)
-        places = [region(row, sheet.view.magnified(by)) for row in sheet.rows]
-    if sum(len(place.cuts.candidates) for place in places if isinstance(place, Region)) > MOST_CANDIDATES:
-        raise BadImage("too_large", "there is too much writing in the image to be read at once; send a part of it")
-    return Survey([place for place in places if not isinstance(place, Region) or place.cuts.candidates])
+    check_boxes(boxes, size)
+    places: list[Region | Box] = []
+    count = 0
+    for place in in_boxes(picture, boxes, by, size) if boxes else in_rows(picture, by, size):
+        places.append(place)
+        count += len(place.cuts.candidates) if isinstance(place, Region) else 0
+        if count > MOST_CANDIDATES:
+            raise BadImage("too_large", "there is too much writing in the image to be read at once; send a part of it")
+    return Survey(places)
+
+
+def check_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> None:
+    """Refuse boxes that would have the same parts of a picture looked at again and again. Raises `BadImage`."""
+    inside = sum(min(width, size[0]) * min(height, size[1]) for _, _, width, height in boxes)
+    if inside > MOST_BOXED * size[0] * size[1]:
+        raise BadImage("too_large", f"the boxes are more than {MOST_BOXED} times as large as the image")
+
+
+def in_rows(picture: Image.Image, by: float, size: tuple[int, int]) -> Iterator[Region]:
+    sheet = find_rows(picture)
+    found = (region(row, sheet.view.magnified(by, size)) for row in sheet.rows)
+    return (place for place in found if place.cuts.candidates)
+
+
+def in_boxes(picture: Image.Image, boxes: Sequence[Box], by: float, size: tuple[int, int]) -> Iterator[Region | Box]:
+    return (in_box(picture, box, by, size) for box in boxes)
 
 
 def region(row: Row, view: View) -> Region:
     return Region(row, cut(row), view)
 
 
-def in_box(picture: Image.Image, box: Box, by: float) -> Region | Box:
+def in_box(picture: Image.Image, box: Box, by: float, size: tuple[int, int]) -> Region | Box:
     """Return the row with the most ink in a part of a picture, or the box itself if it is blank. Raises `BadImage`."""
     left, top = (min(max(round(box[axis] / by), 0), picture.size[axis] - 1) for axis in (0, 1))
     right, bottom = (min(round((box[axis] + box[axis + 2]) / by), picture.size[axis]) for axis in (0, 1))
@@ -147,7 +172,7 @@ def in_box(picture: Image.Image, box: Box, by: float) -> Region | Box:
     if not sheet.rows:
         return box
     row = max(sheet.rows, key=lambda row: float(row.ink.sum()) / row.height)
-    return region(row, sheet.view.moved(left, top).magnified(by))
+    return region(row, sheet.view.moved(left, top).magnified(by, size))
 
 
 def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | None) -> Line:
@@ -167,16 +192,9 @@ def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | No
 
 
 def kind_of(mark: Candidate, row: Row) -> str:
-    """Tell a dash, comma or point by its shape and place."""
+    """Tell a dash, comma or point by its shape and place; what stands high is an apostrophe."""
     if mark.wide > FLAT * mark.tall:
         return "-"
-    top = mark.box[0] / row.ink.shape[0]
-    return (
-        ","
-        if mark.tall > UPRIGHT * mark.wide and top > LOW
-        else "."
-        if top > LOW
-        else "-"
-        if mark.wide > mark.tall
-        else "'"
-    )
+    if mark.box[0] <= LOW * row.ink.shape[0]:
+        return "'"
+    return "," if mark.tall > UPRIGHT * mark.wide else "."

@@ -65,10 +65,11 @@ class View:
         """Return the view of the same as a part of a larger picture."""
         return replace(self, origin=(left, top))
 
-    def magnified(self, by: float) -> View:
-        """Return the view of the same in a picture that is so many times as large."""
+    def magnified(self, by: float, picture: tuple[int, int]) -> View:
+        """Return the view of the same in a picture of this size, that is so many times as large."""
         width, height, left, top = (round(by * value) for value in (*self.size, *self.origin))
-        return replace(self, scale=by * self.scale, size=(width, height), origin=(left, top))
+        inside = min(width, picture[0] - left), min(height, picture[1] - top)
+        return replace(self, scale=by * self.scale, size=inside, origin=(left, top))
 
 
 @dataclass(frozen=True, slots=True)

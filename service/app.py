@@ -109,7 +109,7 @@ def add_read(app: FastAPI, reader: Reader) -> None:
 
 
 def refusals(answer: type[BaseModel]) -> Responses:
-    """Return what requests with images may get instead of an answer of this kind, or as one."""
+    """Return the answers, other than 200, to requests with images."""
     none: Responses = {422: {"model": answer | schemas.Error, "description": "No image could be read."}}
     return none | errors(
         _400="The body is empty, or not what its Content-Type says.",

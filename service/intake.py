@@ -35,8 +35,6 @@ Headers = dict[bytes, bytes]
 Found = Images | list[Item]
 Answer = Callable[[Found], Awaitable[Response]]
 
-CHUNK = 8  # small images decoded in one visit to a thread
-
 
 class Intake:
     """Receives bodies, decodes pictures and asks engines, within the bounds that the settings name."""
@@ -56,14 +54,14 @@ class Intake:
         for pool in (self._workers, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def serve(self, request: Request, headers: Headers, answer: Answer) -> Response:
-        """Let a request be answered with what its body holds, which is in the accounts meanwhile.
+    async def serve(self, request: Request, headers: Headers, answer: Answer, most: int | None = None) -> Response:
+        """Let a request be answered with what its body holds, at most so many images, which are counted meanwhile.
 
         Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `answer` raises.
         """
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
-        read = find_reader(headers.get(b"content-type", b""), self.max_images)
+        read = find_reader(headers.get(b"content-type", b""), min(self.max_images, most or self.max_images))
         self._bodies.check_length(headers.get(b"content-length", b""))
         body = await self._bodies.read(request)
         try:
@@ -91,13 +89,13 @@ class Intake:
         """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
         if len(items) == 1 and items[0].is_quick(look):
             return [await self._settle(request, items[0].seen(look), look)]
-        stride = CHUNK * self.threads
+        stride = look.at_once * self.threads
         outcomes: list[T | BadImage] = []
         for start in range(0, len(items), stride):
             if start and await request.is_disconnected():
                 raise ClientDisconnect
             some = items[start : start + stride]
-            visits = [some[at : at + CHUNK] for at in range(0, len(some), CHUNK)]
+            visits = [some[at : at + look.at_once] for at in range(0, len(some), look.at_once)]
             decoded = await asyncio.gather(*(self.off_loop(look_at_all, visit, look) for visit in visits))
             outcomes += [await self._settle(request, outcome, look) for visit in decoded for outcome in visit]
         return outcomes

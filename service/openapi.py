@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from digits.image import SIDE, Pixels
+from digits.pattern import MOST_STEPS
 from service.schemas import Error
 
 SEVEN = (".######.", ".######.", ".....##.", "....##..", "....##..", "...##...", "...##...", "..##....")
@@ -33,11 +34,11 @@ def sample_png() -> bytes:
     return file.getvalue()
 
 
-def predict_body() -> dict[str, Any]:
+def predict_body(files: str = "PNG, JPEG, WebP, BMP, GIF or TIFF files, or .npy files of one image") -> dict[str, Any]:
     """Return the `requestBody` of `/predict`."""
     images = {
         "type": "array", "minItems": 1, "items": BINARY,
-        "description": "PNG, JPEG, WebP, BMP, GIF or TIFF files, or .npy files of one image",
+        "description": files,
     }  # fmt: skip
     return {
         "required": True,
@@ -69,7 +70,7 @@ def predict_parameters() -> list[dict[str, Any]]:
 
 def read_parameters() -> list[dict[str, Any]]:
     """Return the query parameters of `/read`."""
-    expect = {"type": "integer", "minimum": 1, "maximum": 64}
+    expect = {"type": "integer", "minimum": 1, "maximum": MOST_STEPS}
     box = {"type": "string", "pattern": "^[0-9]{1,6}(,[0-9]{1,6}){3}$"}
     return [
         {"name": "expect", "in": "query", "schema": expect, "description": "how many digits each number has"},
@@ -93,7 +94,7 @@ def threshold(description: str) -> dict[str, Any]:
 
 def read_body() -> dict[str, Any]:
     """Return the `requestBody` of `/read`: that of `/predict`, without what is no picture."""
-    body = predict_body()
+    body = predict_body("PNG, JPEG, WebP, BMP, GIF or TIFF files")
     content = {kind: media for kind, media in body["content"].items() if kind != "application/x-npy"}
     encoded = content["application/json"]
     images = {name: example for name, example in encoded["examples"].items() if name != "pixels"}

@@ -11,10 +11,12 @@ from starlette.responses import Response
 from digits.errors import BadImage
 from digits.image import SIDE, Sight
 from digits.network import Probabilities
+from service import wishes
 from service.engine import Engine, Models
 from service.intake import Found, Intake
 from service.items import SIGHT, Images, Item, prefers_npy
-from service.verdicts import Wishes, as_json, as_npy, read_wishes
+from service.verdicts import as_json, as_npy
+from service.wishes import PredictWishes
 
 FEW = 64  # images of an answer that is written in less time than it takes to get to a thread and back
 
@@ -30,23 +32,23 @@ class Predictor:
         """Raises `NoModel`, `Problem`, `QueueFull` and `ClientDisconnect`."""
         engine = self.models.engine  # the same for the whole request, whatever is published meanwhile
         headers = dict(request.scope["headers"])
-        wishes = read_wishes(request.scope["query_string"])
+        wished = wishes.for_predict(request.scope["query_string"])
         to_npy = prefers_npy(headers.get(b"accept", b""))
 
         async def answer(found: Found) -> Response:
             images = found if isinstance(found, Images) else await self._decode(request, found)
-            return await self._respond(engine, images, await self._predict(engine, images), wishes, to_npy)
+            return await self._respond(engine, images, await self._predict(engine, images), wished, to_npy)
 
         return await self.intake.serve(request, headers, answer)
 
     async def _respond(
-        self, engine: Engine, images: Images, rows: Probabilities, wishes: Wishes, to_npy: bool
+        self, engine: Engine, images: Images, rows: Probabilities, wished: PredictWishes, to_npy: bool
     ) -> Response:
         status = 200 if len(images.refused) < len(rows) else 422
         if to_npy:
             return Response(as_npy(rows), status, engine.headers, "application/x-npy")
-        quick = len(rows) <= FEW and not wishes.explain
-        arguments = engine, images, rows, wishes
+        quick = len(rows) <= FEW and not wished.explain
+        arguments = engine, images, rows, wished
         body = as_json(*arguments) if quick else await self.intake.off_loop(as_json, *arguments)
         return Response(body, status, media_type="application/json")
 

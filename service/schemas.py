@@ -73,9 +73,11 @@ class ReadDigit(BaseModel):
     """A digit of a number."""
 
     digit: int | None = Field(description="null where it is none, or too doubtful", ge=0, le=9)
-    confidence: float = Field(description="the probability of this digit", ge=0, le=1)
+    confidence: float = Field(description="the probability of what was read, also where it is too low", ge=0, le=1)
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
-    alternatives: list[tuple[int, float]] = Field(description="the next best digits and their probabilities")
+    alternatives: list[tuple[int, float]] = Field(
+        description="the likeliest other digits and their probabilities; likelier ones, where they do not fit a pattern"
+    )
 
 
 class Mark(BaseModel):
@@ -90,7 +92,7 @@ class Line(BaseModel):
     """A line of digits."""
 
     text: str = Field(description="its digits, `?` for one that is null", examples=["90210"])
-    confidence: float = Field(description="the probability that all of it is right", ge=0, le=1)
+    confidence: float = Field(description="the product of its digits'; 0 for none", ge=0, le=1)
     fits: bool | None = Field(description="whether it fits what was expected, if anything was")
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
     digits: list[ReadDigit]
@@ -103,7 +105,7 @@ class Reading(BaseModel):
     index: int = Field(description="place of the image in the request, from 0", ge=0)
     name: str | None = Field(description="name of the uploaded file, if there was one")
     text: str = Field(description="all lines, from top to bottom", examples=["90210"])
-    confidence: float = Field(description="the probability that all of it is right; 0 where nothing is", ge=0, le=1)
+    confidence: float = Field(description="the product of that of all lines with digits; 0 for none", ge=0, le=1)
     lines: list[Line]
 
 

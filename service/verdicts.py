@@ -8,54 +8,21 @@ from __future__ import annotations
 
 import base64
 import io
-import math
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
 import numpy as np
 import orjson
 from PIL import Image
 
+from digits.errors import BadImage
 from digits.image import Pixels, Sight
 from digits.network import Probabilities
 from service.engine import Engine
-from service.errors import Problem
 from service.items import Images
+from service.wishes import PredictWishes
 
 ALTERNATIVES = 2  # the next best digits that are listed
-TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a request asks for beside the digits."""
-
-    explain: bool = False
-    threshold: float | None = None  # confidence below which there is no digit; None: the model's own
-
-
-NONE = Wishes()
-
-
-def read_wishes(query: bytes) -> Wishes:
-    """Read `explain=true&threshold=0.5`; other parameters are nobody's business. Raises `Problem`."""
-    if not query:
-        return NONE
-    given = parse_qs(query.decode("latin-1"), keep_blank_values=True)
-    explain, threshold = given.get("explain", ["false"])[-1].lower(), given.get("threshold", [None])[-1]
-    if explain not in TRUTHS:
-        raise Problem(422, "invalid", "explain must be true or false")
-    return Wishes(TRUTHS[explain], None if threshold is None else read_threshold(threshold))
-
-
-def read_threshold(text: str) -> float:
-    value = float(text) if re.fullmatch(r"[0-9]*\.?[0-9]+", text) else math.inf
-    if value > 1:
-        raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
-    return value
 
 
 def as_npy(rows: Probabilities) -> bytes:
@@ -64,18 +31,17 @@ def as_npy(rows: Probabilities) -> bytes:
     return file.getvalue()
 
 
-def as_json(engine: Engine, images: Images, rows: Probabilities, wishes: Wishes) -> bytes:
+def as_json(engine: Engine, images: Images, rows: Probabilities, wishes: PredictWishes) -> bytes:
     answer = {"model": engine.identity, "predictions": list(predictions(engine, images, rows, wishes))}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def predictions(engine: Engine, images: Images, rows: Probabilities, wishes: Wishes) -> Iterator[dict[str, Any]]:
+def predictions(engine: Engine, images: Images, rows: Probabilities, wishes: PredictWishes) -> Iterator[dict[str, Any]]:
     names, sights = images.names or [None] * len(rows), images.sights or [None] * len(rows)
     threshold = engine.threshold("not_a_digit") if wishes.threshold is None else wishes.threshold
     for index, (name, sight, row) in enumerate(zip(names, sights, rows, strict=True)):
         if refused := images.refused.get(index):
-            error = {"code": refused.code, "message": str(refused)}
-            yield {"index": index, "name": name, "error": error}
+            yield failure(index, name, refused)
             continue
         pixels = images.pixels[index]
         order = row.argsort()
@@ -87,6 +53,10 @@ def predictions(engine: Engine, images: Images, rows: Probabilities, wishes: Wis
             "alternatives": [(int(digit), row[digit]) for digit in order[-2 : -2 - ALTERNATIVES : -1]],
         }  # fmt: skip
         yield answer | {"explanation": explanation(pixels, sight)} if wishes.explain else answer
+
+
+def failure(index: int, name: str | None, refused: BadImage) -> dict[str, Any]:
+    return {"index": index, "name": name, "error": {"code": refused.code, "message": str(refused)}}
 
 
 def doubt(pixels: Pixels, sight: Sight | None, confidence: float, threshold: float) -> str | None:

@@ -88,8 +88,8 @@ def h5_file(config: dict[str, Any], weights: dict[str, NDArray[np.float32]]) -> 
     return file.getvalue()
 
 
-def publish(models: Path, h5: bytes, *, golden: bool = True) -> Bundle:
-    """Publish a bundle as a trainer would, with two plots, and golden images if wanted."""
+def publish(models: Path, h5: bytes, *, golden: bool = True, **facts: Any) -> Bundle:
+    """Publish a bundle as a trainer would, with a plot, further facts, and golden images if wanted."""
     pixels, labels = mnist(3)
     rows = network.load(h5)(pixels)
     samples = [bundle.golden(int(y), png(x), row.tolist()) for x, y, row in zip(pixels, labels, rows, strict=True)]
@@ -97,7 +97,7 @@ def publish(models: Path, h5: bytes, *, golden: bool = True) -> Bundle:
         (path / bundle.H5_NAME).write_bytes(h5)
         (path / bundle.PLOTS).mkdir()
         (path / bundle.PLOTS / "accuracy.png").write_bytes(png(pixels[0]))
-        made = bundle.commit(path, {"golden": samples if golden else []})
+        made = bundle.commit(path, {"golden": samples if golden else []} | facts)
     bundle.promote(made)
     return made
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from digits import pattern
 
-ITEMS = st.sampled_from(["7", r"\d", "[0-9]", "[135]", "[2-46]"])
+ITEMS = st.sampled_from(["7", r"\d", "[0-9]", "[135]", "[2-46]", "[0-13-4]"])
 TIMES = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}", "{0,2}", "{2,}"])
 PATTERNS = st.lists(st.builds("{}{}".format, ITEMS, TIMES), min_size=1, max_size=5).map("".join)
 

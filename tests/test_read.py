@@ -14,8 +14,10 @@ import pytest
 from PIL import Image
 
 from benchmarks.drawing import number, picture
+from digits.errors import BadImage
 from digits.image import Pixels
 from service import schemas
+from service.read import Surveyor
 from service.settings import Settings
 from tests.conftest import Serve
 from tests.models import features, mnist, publish
@@ -109,6 +111,34 @@ async def test_a_doubtful_digit_stays_in_place(client: httpx.AsyncClient) -> Non
     assert image["lines"][0]["digits"][0]["confidence"] > 0
 
 
+async def test_what_a_doubtful_digit_may_be_is_among_its_alternatives(client: httpx.AsyncClient) -> None:
+    for digit, sure in zip(
+        (await ask(client, "?threshold=1"))["lines"][0]["digits"],
+        (await ask(client, "?threshold=0"))["lines"][0]["digits"],
+        strict=True,
+    ):
+        assert digit["alternatives"][0] == [sure["digit"], pytest.approx(sure["confidence"])]
+
+
+async def test_numbers_have_a_threshold_of_their_own(serve: Serve, tmp_path: Path) -> None:
+    publish(tmp_path, features(), thresholds={"not_a_digit": 0.0, "doubtful": 1.0})
+    async with serve(Settings(models=tmp_path)) as strict:
+        assert (await ask(strict))["text"] == "???"
+        response = await strict.post("/predict", content=png(drawn(FOUR[0])), headers={"content-type": "image/png"})
+    assert response.json()["predictions"][0]["digit"] is not None
+
+
+async def test_a_request_with_more_writing_than_can_be_read_loses_only_what_is_too_much() -> None:
+    picture = Image.open(io.BytesIO(SENT))
+    surveyor = Surveyor(())
+    surveyor.left = 2 * surveyor.survey(picture).count
+    assert surveyor.survey(Image.open(io.BytesIO(SENT))).count == surveyor.left
+    surveyor.survey(Image.open(io.BytesIO(SENT)))
+    with pytest.raises(BadImage) as refused:
+        surveyor.survey(Image.open(io.BytesIO(SENT)))
+    assert refused.value.code == "too_large"
+
+
 async def test_a_box_holds_one_number_and_boxes_keep_their_order(client: httpx.AsyncClient) -> None:
     w, h = IMAGE.size
     image = await ask(client, f"?boxes={w // 3},0,{w},{h}&boxes=0,0,5,5&boxes=0,0,{w},{h}")
@@ -117,6 +147,7 @@ async def test_a_box_holds_one_number_and_boxes_keep_their_order(client: httpx.A
     assert 1 <= len(first["text"]) <= 2
     assert first["box"][0] >= w // 3
     assert (blank["text"], blank["box"], blank["confidence"]) == ("", [0, 0, 5, 5], 0)
+    assert image["confidence"] == pytest.approx(first["confidence"] * whole["confidence"])
 
 
 async def test_a_blank_image_has_no_lines(client: httpx.AsyncClient) -> None:
@@ -129,7 +160,7 @@ async def test_a_blank_image_has_no_lines(client: httpx.AsyncClient) -> None:
     [
         "expect=0", "expect=65", "expect=x", "expect=-1", "pattern=", "pattern=a", "expect=3&pattern=[0-9]",
         "boxes=1,2,3", "boxes=1,2,0,4", "boxes=a,b,c,d", "boxes=-1,0,5,5", "threshold=2", "threshold=x",
-        "&".join(["boxes=0,0,1,1"] * 1001),
+        "&".join(["boxes=0,0,1,1"] * 201), "&".join(["x=1"] * 500),
     ],
 )  # fmt: skip
 async def test_wishes_that_make_no_sense_are_refused(client: httpx.AsyncClient, query: str) -> None:

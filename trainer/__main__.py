@@ -45,10 +45,10 @@ def run(config: Config, data: Dataset) -> int:
 
     keras.utils.set_random_seed(config.seed)
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
-    model = build(config.dropout)
+    model = build()
     history = fit.fit(model, data.train, data.validation, config)
-    doubtful = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0)
-    temperature = calibrate.fit_temperature(doubtful, data.validation.labels)
+    held = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0)
+    temperature = calibrate.fit_temperature(held, data.validation.labels)
     calibrate.cool(model, temperature)
     probabilities = model.predict(fit.network_input(data.test.pixels), batch_size=500, verbose=0)
     report = evaluate(probabilities, data.test.labels)

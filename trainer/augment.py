@@ -119,7 +119,7 @@ def sample(x: Floats, places: NDArray[np.float64]) -> Floats:
 
 
 def blur(x: Floats, random: Generator) -> Floats:
-    """Blur a share of the images, and make what is left of their ink as bright as before."""
+    """Blur a share of the images, and make their ink bright again, more or less."""
     n = len(x)
     soft = np.mean([np.roll(x, (dy, dx), (1, 2)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)], axis=0, dtype=np.float32)
     soft *= random.uniform(1, 2, (n, 1, 1)).astype(np.float32)

@@ -9,6 +9,7 @@ from digits.network import Probabilities
 from trainer.dataset import Labels
 
 TEMPERATURES = np.geomspace(0.25, 4, 401)
+BINS = 15  # of confidence, of equal width
 LEAST = 1e-12  # probability whose logarithm is taken at least
 
 
@@ -29,10 +30,10 @@ def cool(model: keras.Model, temperature: float) -> None:
     last.set_weights([weight / temperature for weight in last.get_weights()])
 
 
-def calibration_error(probabilities: Probabilities, labels: Labels, bins: int = 15) -> float:
+def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
     """Return the expected calibration error: how far confidence and accuracy are apart in bins of equal width."""
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, confidence - right, bins)
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = np.bincount(which, confidence - right, BINS)
     return float(np.abs(gaps).sum() / len(labels))

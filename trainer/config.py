@@ -26,7 +26,6 @@ class Config:
     epochs: int = setting(16, "passes over the training set")
     batch_size: int = setting(128, "images in one step")
     learning_rate: float = setting(2e-3, "of Adam at its highest; it warms up for a tenth of the steps, then falls")
-    dropout: float = setting(0.4, "times the dropout of the classic network: varied images need less of it")
     validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
     seed: int = setting(0, "of the split, the weights, the order and dropout")
     target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
@@ -58,7 +57,6 @@ class Config:
             "--epochs must be at least 1": self.epochs >= 1,
             "--batch-size must be at least 1": self.batch_size >= 1,
             "--learning-rate must lie between 0 and 1": 0 < self.learning_rate < 1,
-            "--dropout must lie between 0 and 1.9": 0 <= self.dropout <= 1.9,
             "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
             "--share must lie between 0 and 1": 0 < self.share <= 1,
             "--seed must lie between 0 and 4294967295": 0 <= self.seed < 2**32,

@@ -6,23 +6,23 @@ import keras
 from keras import layers
 
 
-def build(dropout: float = 1.0) -> keras.Model:
+def build() -> keras.Model:
     """Return the untrained classic: 225,034 parameters, (n, 28, 28, 1) in [0, 1] to (n, 10) probabilities.
 
-    `dropout` multiplies its rates of dropout, which make it learn more slowly and mean nothing to what is served.
+    Its rates of dropout are two fifths of the classic ones, since the images that it learns from vary.
     """
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
             layers.Conv2D(32, 3, activation="relu"),  # (26, 26, 32)
             layers.MaxPooling2D(2),  # (13, 13, 32)
-            layers.Dropout(0.25 * dropout),
+            layers.Dropout(0.1),
             layers.Conv2D(64, 3, activation="relu"),  # (11, 11, 64)
             layers.MaxPooling2D(2),  # (5, 5, 64)
-            layers.Dropout(0.25 * dropout),
+            layers.Dropout(0.1),
             layers.Flatten(),  # (1600,)
             layers.Dense(128, activation="relu"),
-            layers.Dropout(0.5 * dropout),
+            layers.Dropout(0.2),
             layers.Dense(10, activation="softmax"),
         ],
         name="cnn",

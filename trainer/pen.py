@@ -19,7 +19,7 @@ Points = NDArray[np.float64]  # (n, 2): x and y
 Drawing = NDArray[np.float32]  # (h, w) in 0...255
 
 # Strokes as points "xy" on a grid of 5 columns and 9 rows: 0 the top of a capital, 6 the line, 8 below it. A stroke
-# with `~` is a curve. Letters that look like digits are left out: B b g I i l O o q S s Z z.
+# with `~` is a curve. Letters that are digits to many eyes are left out: B b g I i l O o q S s Z z.
 LETTERS: dict[str, tuple[str, ...]] = {
     "A": ("06 20 46", "14 34"), "C": ("~41 20 02 04 26 45",), "D": ("00 06", "~00 20 42 44 26 06"),
     "E": ("40 00 06 46", "03 33"), "F": ("40 00 06", "03 33"), "G": ("~41 20 02 04 26 45 43", "23 43"),

@@ -16,11 +16,12 @@ from digits_client._annotate import annotate
 from digits_client._client import AsyncClient, Client
 from digits_client._exceptions import BadAnswer, DigitsError, Rejected, Unavailable, Unreachable
 from digits_client._images import ImageLike
-from digits_client._messages import Health, Identity, ItemError, Line, Mark, Prediction, ReadDigit, Reading
+from digits_client._messages import Box, Health, Identity, ItemError, Line, Mark, Prediction, ReadDigit, Reading
 
 __all__ = [
     "AsyncClient",
     "BadAnswer",
+    "Box",
     "Client",
     "DigitsError",
     "Health",

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return int(options.do(client, options))
     except OSError as exc:
         print(f"digits: {exc.filename}: {exc.strerror}" if exc.filename else f"digits: {exc}", file=sys.stderr)
-    except (DigitsError, ImportError, ValueError) as exc:
+    except DigitsError as exc:
         print(f"digits: {exc}", file=sys.stderr)
     return 2
 
@@ -52,8 +52,19 @@ def read(client: Client, options: argparse.Namespace) -> int:
     named = list(zip(options.images, readings, strict=True))
     print(as_json(named) if options.json else as_text(named))
     if options.annotate:
-        annotate(options.images[0], readings[0], options.annotate)
+        return draw(options, readings[0])
     return int(any(reading.error for reading in readings))
+
+
+def draw(options: argparse.Namespace, reading: Reading) -> int:
+    if reading.error:
+        return 1
+    try:
+        annotate(options.images[0], reading, options.annotate)
+    except (ImportError, ValueError) as exc:  # no Pillow, or a suffix that it doesn't know
+        print(f"digits: {exc}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:

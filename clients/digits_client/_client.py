@@ -73,7 +73,7 @@ class Client:
 
         `expect` is how many digits each number has, `pattern` what it looks like, such as `[0-9]{4,6}`; then each
         line is the best reading that fits. `boxes` are (left, top, width, height) of places with one number each.
-        An array is one picture. Raises what `predict` does.
+        `threshold` is the confidence below which a digit is None. An array is one picture. Raises what `predict` does.
         """
         call = read_call(images, **wishes)
         readings = read_readings(self._send(call.request), call.names) if call.request else []

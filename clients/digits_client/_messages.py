@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import httpx
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from digits_client._exceptions import BadAnswer, Rejected, Unavailable
 from digits_client._images import SIDE, ImageLike, as_uint8, encode, encode_picture, name, npy
+
+T = TypeVar("T")
 
 UNAVAILABLE = {429, 503}
 
@@ -137,7 +139,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A prediction in the making. `names` has one entry for each image; `batch` says whether a list was given."""
+    """A call in the making. `names` has one entry for each image; `batch` says whether a list was given."""
 
     request: Request | None  # none for no images
     names: list[str | None]
@@ -171,7 +173,7 @@ def read_call(
     threshold: float | None = None,
 ) -> Call:
     """Build what reads the numbers in one picture, or in a list of them; an array is one."""
-    batch = isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray | memoryview)
+    batch = is_list(images)
     many = images if batch else [images]
     given = {"expect": expect, "pattern": pattern, "threshold": threshold}
     params: dict[str, Any] = {key: str(value) for key, value in given.items() if value is not None}
@@ -180,8 +182,8 @@ def read_call(
     return Call(request if len(many) else None, [name(image) for image in many], batch)
 
 
-def as_files(images: Iterable[Any], encode: Callable[[object], bytes]) -> list[tuple[str, tuple[str, bytes]]]:
-    return [("images", (sent_name(image, index), encode(image))) for index, image in enumerate(images)]
+def as_files(images: Iterable[Any], encoded: Callable[[object], bytes]) -> list[tuple[str, tuple[str, bytes]]]:
+    return [("images", (sent_name(image, index), encoded(image))) for index, image in enumerate(images)]
 
 
 def sent_name(image: object, index: int) -> str:
@@ -203,24 +205,42 @@ def is_batch(images: object) -> bool:
     """Tell many images from one: a list or tuple is many, and so is an array of (n, 28, 28) or (n, 28, 28, 1)."""
     if isinstance(images, np.ndarray):
         return images.shape[1:] in {(SIDE, SIDE), (SIDE, SIDE, 1)}
+    return is_list(images)
+
+
+def is_list(images: object) -> bool:
     return isinstance(images, Sequence) and not isinstance(images, str | bytes | bytearray | memoryview)
 
 
 def read_predictions(response: httpx.Response, names: Sequence[str | None]) -> list[Prediction]:
     """Return one prediction for each name. Raises `Rejected` and `BadAnswer`."""
+    return read_items(response, names, "predictions", read_prediction)
+
+
+def read_readings(response: httpx.Response, names: Sequence[str | None]) -> list[Reading]:
+    """Return one reading for each name. Raises `Rejected` and `BadAnswer`."""
+    return read_items(response, names, "images", read_reading)
+
+
+def read_items(
+    response: httpx.Response,
+    names: Sequence[str | None],
+    field: str,
+    read: Callable[[dict[str, Any], str | None, Identity], T],
+) -> list[T]:
+    """Return what a field of an answer holds for each image. Raises `Rejected` and `BadAnswer`."""
     body = read_json(response, accept={422})
     if "error" in body:
         raise refusal(response, body)
     try:
         model = read_identity(body["model"])
-        predictions = [
-            read_prediction(item, name, model) for item, name in zip(body["predictions"], names, strict=True)
-        ]
+        found = [read(item, name, model) for item, name in zip(body[field], names, strict=True)]
+        in_order = [item["index"] for item in body[field]] == list(range(len(names)))
     except (KeyError, TypeError, ValueError) as exc:
-        raise BadAnswer(f"the answer to /predict is not one of this service: {exc!r}") from exc
-    if [prediction.index for prediction in predictions] != list(range(len(names))):
-        raise BadAnswer("the answer to /predict has its images in another order")
-    return predictions
+        raise BadAnswer(f"the answer is not one of this service: {exc!r}") from exc
+    if not in_order:
+        raise BadAnswer("the answer has its images in another order")
+    return found
 
 
 def read_prediction(item: dict[str, Any], name: str | None, model: Identity) -> Prediction:
@@ -234,18 +254,6 @@ def read_prediction(item: dict[str, Any], name: str | None, model: Identity) -> 
         item["index"], name, item["digit"], item["confidence"], probabilities, None, model,
         item.get("reason"), alternatives, item.get("explanation"),
     )  # fmt: skip
-
-
-def read_readings(response: httpx.Response, names: Sequence[str | None]) -> list[Reading]:
-    """Return one reading for each name. Raises `Rejected` and `BadAnswer`."""
-    body = read_json(response, accept={422})
-    if "error" in body:
-        raise refusal(response, body)
-    try:
-        model = read_identity(body["model"])
-        return [read_reading(item, name, model) for item, name in zip(body["images"], names, strict=True)]
-    except (KeyError, TypeError, ValueError) as exc:
-        raise BadAnswer(f"the answer to /read is not one of this service: {exc!r}") from exc
 
 
 def read_reading(item: dict[str, Any], name: str | None, model: Identity) -> Reading:

@@ -1,0 +1,111 @@
+"""What a request asks for beside its images, as its query says it. Other parameters are nobody's business."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from digits import pattern
+from digits.pattern import Pattern
+from digits.reading import Box
+from service.errors import Problem
+
+MOST_BOXES = 200  # on an image; a form has about as many fields, and each is looked at by itself
+TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
+
+Query = dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictWishes:
+    """What a request asks for beside the digits."""
+
+    explain: bool = False
+    threshold: float | None = None  # confidence below which there is no digit; None: the model's own
+
+
+@dataclass(frozen=True, slots=True)
+class ReadWishes:
+    """What a request says of the numbers in its images."""
+
+    pattern: Pattern | None = None  # that each fits
+    boxes: tuple[Box, ...] = ()  # where there is one each
+    threshold: float | None = None  # as above
+
+
+NONE = PredictWishes()
+
+
+def for_predict(query: bytes) -> PredictWishes:
+    """Read `explain=true&threshold=0.5`. Raises `Problem`."""
+    if not query:
+        return NONE
+    given = parsed(query)
+    return PredictWishes(explain=read_explain(given), threshold=read_threshold(given))
+
+
+def for_read(query: bytes) -> ReadWishes:
+    """Read `expect=5` or `pattern=[0-9]{4,6}`, any number of `boxes=12,40,180,36`, and `threshold=0.5`.
+
+    Raises `Problem`.
+    """
+    given = parsed(query)
+    try:
+        return ReadWishes(read_pattern(given), read_boxes(given.get("boxes", [])), read_threshold(given))
+    except ValueError as exc:
+        raise Problem(422, "invalid", str(exc)) from exc
+
+
+def parsed(query: bytes) -> Query:
+    try:
+        return parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_BOXES + 20)
+    except ValueError as exc:
+        raise Problem(422, "invalid", "the query has too many parameters") from exc
+
+
+def last(given: Query, name: str) -> str | None:
+    return given.get(name, [None])[-1]
+
+
+def read_explain(given: Query) -> bool:
+    text = (last(given, "explain") or ("" if "explain" in given else "false")).lower()
+    if text not in TRUTHS:
+        raise Problem(422, "invalid", "explain must be true or false")
+    return TRUTHS[text]
+
+
+def read_threshold(given: Query) -> float | None:
+    text = last(given, "threshold")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", text, re.ASCII) or float(text) > 1:
+        raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
+    return float(text)
+
+
+def read_pattern(given: Query) -> Pattern | None:
+    expect, text = last(given, "expect"), last(given, "pattern")
+    if expect is not None and text is not None:
+        raise ValueError("expect and pattern say the same; give one of them")
+    if expect is not None:
+        if not re.fullmatch(r"[0-9]{1,4}", expect, re.ASCII):
+            raise ValueError(f"expect is a number of digits, not {expect[:20]!r}")
+        return pattern.of_length(int(expect))
+    return pattern.parse(text) if text is not None else None
+
+
+def read_boxes(texts: Sequence[str]) -> tuple[Box, ...]:
+    if len(texts) > MOST_BOXES:
+        raise ValueError(f"at most {MOST_BOXES} boxes may be given")
+    return tuple(map(read_box, texts))
+
+
+def read_box(text: str) -> Box:
+    if not re.fullmatch(r"[0-9]{1,6}(,[0-9]{1,6}){3}", text, re.ASCII):
+        raise ValueError(f"a box is left,top,width,height in whole pixels, such as 12,40,180,36; not {text[:40]!r}")
+    left, top, width, height = map(int, text.split(","))
+    if not width or not height:
+        raise ValueError(f"the box {text} is empty")
+    return left, top, width, height
