@@ -15,7 +15,7 @@ import math
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from PIL import Image, ImageDraw, ImageOps
 
 from digits_client import Client, Prediction, Reading
 
-TOGETHER = 50  # images in a request
+TOGETHER = 50  # images in a request, of
+MOST_BYTES = 8 << 20
 NONE = "–"  # in place of a digit
 LOOK_ALIKES = set("OoIilSsZzBbgq")  # letters that are left out, for they may well be digits
 CELL = (150, 92)  # pixels of one mistake on the contact sheet
@@ -112,10 +113,20 @@ def measure(client: Client, path: Path) -> Measured:
     are_numbers = any(len(sample.label) > 1 for sample in found)
     given: list[Any] = []
     started = time.perf_counter()
-    for start in range(0, len(found), TOGETHER):
-        some = [sample.content for sample in found[start : start + TOGETHER]]
+    for some in requests(found):
         given += client.read(some) if are_numbers else client.predict(some, explain=True)
     return Measured(path.stem, found, given, time.perf_counter() - started)
+
+
+def requests(found: Sequence[Sample]) -> Iterator[list[bytes]]:
+    """Return what is asked together: some files, of no more bytes than a service takes."""
+    some: list[bytes] = []
+    for sample in found:
+        if some and (len(some) == TOGETHER or sum(map(len, some)) + len(sample.content) > MOST_BYTES):
+            yield some
+            some = []
+        some.append(sample.content)
+    yield some
 
 
 def interval(right: int, n: int) -> tuple[float, float]:

@@ -57,10 +57,15 @@ def ascend(came_from: NDArray[np.int8], ends: NDArray[np.intp]) -> NDArray[np.in
 
 
 def lowest(costs: NDArray[np.float32], apart: int, most: float) -> NDArray[np.intp]:
-    """Return the places whose cost is the lowest within `apart` places to each side, and low enough."""
+    """Return the places whose cost is the lowest within `apart` places to each side, and low enough.
+
+    Of several neighbours with one cost it is the middle one.
+    """
     wide = np.pad(costs, apart, constant_values=np.inf)
     around = np.lib.stride_tricks.sliding_window_view(wide, 2 * apart + 1).min(1)
-    return np.flatnonzero((costs <= around) & (costs <= most))
+    found = np.flatnonzero((costs <= around) & (costs <= most))
+    runs = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
+    return np.array([run[len(run) // 2] for run in runs if len(run)], np.intp)
 
 
 def on_course(gain: Costs, aside: float) -> Costs:

@@ -80,13 +80,11 @@ class Region:
     view: View
 
     def box(self, candidate: Candidate) -> Box:
-        top, bottom, left, right = candidate.box
-        return self.view.box(self.row.top + top, self.row.top + bottom, self.row.left + left, self.row.left + right)
+        return self.view.box(*self.row.place(*candidate.box))
 
     @property
     def whole(self) -> Box:
-        h, w = self.row.ink.shape
-        return self.view.box(self.row.top, self.row.top + h, self.row.left, self.row.left + w)
+        return self.view.box(*self.row.extent)
 
 
 @dataclass(frozen=True, slots=True)

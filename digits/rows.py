@@ -25,6 +25,7 @@ CROWDED = 0.2  # share of a picture above which ink is not the ink alone
 FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
 MOST_PARTS = 1_200  # the largest of which are looked at
+FINE = 60  # pixels that a digit is tall at least, where a row is averaged down: more say nothing more
 SPECK = 0.08  # of a row's height times the width of strokes: the area below which a part is dirt
 ALIKE = 2.5  # times as tall as its neighbour in a row a part may be
 OVERLAP = 0.35  # of the lower of two neighbours, that the other must stand beside
@@ -77,10 +78,23 @@ class Row:
     """Parts that stand beside each other, from left to right: (h, w) of their ink, 0...1, and where it lies."""
 
     ink: Grey
-    top: int
+    top: int  # in the view, as the next one
     left: int
-    height: float  # of its digits
-    stroke: float  # width of its strokes
+    height: float  # of its digits, in pixels of its ink
+    stroke: float  # width of its strokes, likewise
+    by: int = 1  # pixels of the view for each of its ink, along both sides
+
+    def place(self, top: int, bottom: int, left: int, right: int) -> tuple[int, int, int, int]:
+        """Return where rows and columns of its ink lie in the view."""
+        return (
+            self.top + self.by * top, self.top + self.by * bottom,
+            self.left + self.by * left, self.left + self.by * right,
+        )  # fmt: skip
+
+    @property
+    def extent(self) -> tuple[int, int, int, int]:
+        """Top, bottom, left and right of all of it, in the view."""
+        return self.place(0, len(self.ink), 0, len(self.ink[0]))
 
     @property
     def upright(self) -> float:
@@ -130,8 +144,8 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
     threshold = otsu(strength)
     while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
         higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold:
-            break
+        if higher <= threshold or not (strength > higher).any():
+            break  # all of it is as strong
         threshold = higher
     if not strong.any():
         return strong, 1.0, 0.0
@@ -328,4 +342,6 @@ def row_of(solid: Grey, labels: NDArray[np.int32], chosen: NDArray[np.bool_], ex
     near = along_rows(np.maximum, along_rows(np.maximum, mine.astype(np.uint8), 3).T, 3).T > 0
     own = near & (mine | (labels[place] == 0))
     ink = np.where(own, solid[place], 0).astype(np.float32)
-    return Row(np.where(mine, np.maximum(ink, 0.25), ink), top, left, height, stroke_width(mine))
+    by = max(1, int(height // FINE))
+    smaller = np.asarray(Image.fromarray(np.where(mine, np.maximum(ink, 0.25), ink)).reduce(by), np.float32)
+    return Row(smaller, top, left, height / by, stroke_width(mine) / by, by)

@@ -30,6 +30,8 @@ from service.errors import Problem, QueueFull
 from service.items import NPY_MAGIC, SHORT, Images, Item, Look, decode_large, find_reader
 from service.settings import Settings
 
+CHUNK = 8  # small images decoded in one visit to a thread
+
 T = TypeVar("T")
 Headers = dict[bytes, bytes]
 Found = Images | list[Item]
@@ -46,12 +48,13 @@ class Intake:
         self.images = 0  # in all requests that are being answered
         self._bodies = Bodies(settings.max_body)
         self._workers = ThreadPoolExecutor(self.threads, "worker")
+        self._pages = ThreadPoolExecutor(self.threads, "page")
         self._large = ThreadPoolExecutor(1, "large")
         self._batcher = Batcher(max_batch=settings.max_batch, threads=self.threads)
 
     def close(self) -> None:
         self._batcher.close()
-        for pool in (self._workers, self._large):
+        for pool in (self._workers, self._pages, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def serve(self, request: Request, headers: Headers, answer: Answer, most: int | None = None) -> Response:
@@ -89,14 +92,15 @@ class Intake:
         """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
         if len(items) == 1 and items[0].is_quick(look):
             return [await self._settle(request, items[0].seen(look), look)]
-        stride = look.at_once * self.threads
+        pool, at_once = (self._pages, 1) if look.is_slow else (self._workers, CHUNK)
+        stride = at_once * self.threads
         outcomes: list[T | BadImage] = []
         for start in range(0, len(items), stride):
             if start and await request.is_disconnected():
                 raise ClientDisconnect
             some = items[start : start + stride]
-            visits = [some[at : at + look.at_once] for at in range(0, len(some), look.at_once)]
-            decoded = await asyncio.gather(*(self.off_loop(look_at_all, visit, look) for visit in visits))
+            visits = [some[at : at + at_once] for at in range(0, len(some), at_once)]
+            decoded = await asyncio.gather(*(in_thread(pool, look_at_all, visit, look) for visit in visits))
             outcomes += [await self._settle(request, outcome, look) for visit in decoded for outcome in visit]
         return outcomes
 
@@ -114,6 +118,10 @@ class Intake:
         if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
             raise RuntimeError("the network answered with what is no number")
         return rows
+
+    async def off_loop_slowly(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Do what takes tens of milliseconds and more, and has nothing else wait for a thread."""
+        return await in_thread(self._pages, function, *arguments)
 
     async def off_loop(self, function: Callable[..., T], *arguments: Any) -> T:
         return await in_thread(self._workers, function, *arguments)

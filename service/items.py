@@ -66,7 +66,7 @@ class Look(Generic[T_co]):
     whole: Callable[[Image], T_co]  # of a picture that was identified, but not decoded; raises `BadImage`
     short: Callable[[bytes], T_co | None] = lambda data: None  # likewise
     is_short: Callable[[bytes], bool] = lambda data: False  # and takes no longer than a visit to a thread
-    at_once: int = 8  # small images in one visit to a thread
+    is_slow: bool = False  # tens of milliseconds and more, in threads that nothing else waits for
 
 
 @dataclass(frozen=True, slots=True)

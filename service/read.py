@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 from PIL.Image import Image
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from digits import reading
@@ -47,23 +47,44 @@ class Reader:
         """Raises `NoModel`, `Problem`, `QueueFull` and `ClientDisconnect`."""
         engine = self.models.engine
         wished = wishes.for_read(request.scope["query_string"])
-        look = Look(Surveyor(wished.boxes).survey, at_once=1)
+        look = Look(Surveyor(wished.boxes).survey, is_slow=True)
 
         async def answer(found: Found) -> Response:
             if isinstance(found, Images):
                 raise Problem(422, "invalid", "numbers are read in pictures; send files, or base64 in 'images'")
             surveys = await self.intake.look(request, found, look)
             rows = await self._ask(engine, surveys)
-            body = await self.intake.off_loop(as_json, engine, found, surveys, rows, wished)
+            images = [
+                await self._image(request, engine, index, *image, wished)
+                for index, image in enumerate(zip(found, surveys, rows, strict=True))
+            ]
+            body = orjson.dumps({"model": engine.identity, "images": images}, option=orjson.OPT_SERIALIZE_NUMPY)
             status = 422 if all(isinstance(survey, BadImage) for survey in surveys) else 200
             return Response(body, status, media_type="application/json")
 
         headers = dict(request.scope["headers"])
         return await self.intake.serve(request, headers, answer, most=MOST_IMAGES)
 
+    async def _image(
+        self,
+        request: Request,
+        engine: Engine,
+        index: int,
+        item: Item,
+        survey: Survey | BadImage,
+        rows: Probabilities,
+        wished: ReadWishes,
+    ) -> dict[str, Any]:
+        if isinstance(survey, BadImage):
+            return failure(index, item.name, survey)
+        if index and await request.is_disconnected():
+            raise ClientDisconnect
+        head = {"index": index, "name": item.name}
+        return head | await self.intake.off_loop_slowly(reading_of, engine, survey, rows, wished)
+
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Probabilities]:
         """Return the probabilities of the candidates of each image; all go through the network together."""
-        pixels = await self.intake.off_loop(together, surveys)
+        pixels = await self.intake.off_loop_slowly(together, surveys)
         rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, 10), np.float32)
         counts = [survey.count if isinstance(survey, Survey) else 0 for survey in surveys]
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]
@@ -96,22 +117,6 @@ def together(surveys: Sequence[Survey | BadImage]) -> Pixels:
 
 
 # --- answers ------------------------------------------------------------------------------------
-
-
-def as_json(
-    engine: Engine,
-    items: Sequence[Item],
-    surveys: Sequence[Survey | BadImage],
-    rows: Sequence[Probabilities],
-    wished: ReadWishes,
-) -> bytes:
-    images = [
-        failure(index, item.name, survey)
-        if isinstance(survey, BadImage)
-        else {"index": index, "name": item.name} | reading_of(engine, survey, probabilities, wished)
-        for index, (item, survey, probabilities) in enumerate(zip(items, surveys, rows, strict=True))
-    ]
-    return orjson.dumps({"model": engine.identity, "images": images}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def reading_of(engine: Engine, survey: Survey, rows: Probabilities, wished: ReadWishes) -> dict[str, Any]:

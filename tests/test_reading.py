@@ -108,9 +108,7 @@ def test_rows_come_from_top_to_bottom_where_they_are() -> None:
     assert len(sheet.rows) == 3
     top = 20
     for row, paper in zip(sheet.rows, papers, strict=True):
-        left, above, width, height = sheet.view.box(
-            row.top, row.top + len(row.ink), row.left, row.left + len(row.ink[0])
-        )
+        left, above, width, height = sheet.view.box(*row.extent)
         rows, columns = np.nonzero(paper.min(2) < 150)
         assert (above, above + height) == pytest.approx((top + rows.min(), top + rows.max() + 1), abs=4)
         assert (left, left + width) == pytest.approx((40 + columns.min(), 40 + columns.max() + 1), abs=4)
@@ -122,7 +120,7 @@ def test_the_boxes_of_a_turned_picture_are_those_of_the_picture() -> None:
     sloping = upright.rotate(15, Image.Resampling.BICUBIC, expand=True, fillcolor=(240, 240, 240))
     sheet = find_rows(sloping)
     (row,) = sheet.rows
-    left, top, width, height = sheet.view.box(row.top, row.top + len(row.ink), row.left, row.left + len(row.ink[0]))
+    left, top, width, height = sheet.view.box(*row.extent)
     rows, columns = np.nonzero(np.asarray(sloping.convert("L")) < 150)
     reach = 0.26 * max(row.ink.shape)  # the sine of 15°: the upright box around a turned one has other corners
     found = (left, left + width, top, top + height)
@@ -287,6 +285,22 @@ def test_marks_are_told_by_shape_and_place(tall: float, wide: float, top: int, m
     row = Row(np.zeros((80, 100), np.float32), 0, 0, 70.0, 8.0)
     candidate = Candidate(0, 1, (top, top + round(70 * tall), 0, round(70 * wide)), tall, wide, 0.0, 0.1)
     assert reading.kind_of(candidate, row) == mark
+
+
+def test_a_drawing_in_black_and_white_is_not_blank() -> None:
+    crop = np.full((100, 300), 255, np.uint8)
+    for left in (20, 90, 160, 230):
+        crop[10:90, left : left + 30] = 0
+        crop[30:70, left + 8 : left + 22] = 255
+    assert len(find_rows(Image.fromarray(crop)).rows) == 1
+
+
+def test_a_large_plain_digit_takes_no_more_than_a_small_one(network: Network) -> None:
+    """Plateaus, of paper or of ink, have one cut, and strokes of hundreds of pixels are averaged down."""
+    small, large = (picture(written("7", 3)).resize((side, side)) for side in (120, 2000))
+    (row,) = find_rows(large).rows
+    assert row.height < 120
+    assert survey(large).count <= 3 * survey(small).count
 
 
 def test_boxes_that_cover_a_picture_many_times_are_refused() -> None:

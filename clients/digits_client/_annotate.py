@@ -25,7 +25,8 @@ def annotate(picture: str | os.PathLike[str], reading: Reading, out: str | os.Pa
     except ImportError as exc:
         raise ImportError("to draw into pictures takes Pillow: pip install pillow") from exc
     with Image.open(Path(picture)) as opened:
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+        upright = ImageOps.exif_transpose(opened).convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
     pen = ImageDraw.Draw(image)
     for line in reading.lines:
         draw_line(pen, line, width=max(1, max(image.size) // 500))
