@@ -71,6 +71,9 @@ def contrast(colours: NDArray[np.float32]) -> Grey:
 
     A red pen on white paper differs from it in green and blue, a pale one on brown paper in blue.
     """
+    red, green, blue = (colours[..., channel] for channel in range(3))
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return np.ascontiguousarray(red)
     flat = colours.reshape(-1, 3)
     difference = flat - np.median(flat[:: max(1, len(flat) // 4096)], axis=0)
     axis = np.linalg.eigh(difference.T @ difference)[1][:, -1]

@@ -38,10 +38,11 @@ WIDE = 0.06  # of a sheet's longer side, if that is more
 
 def ink(grey: Grey) -> tuple[Grey, bool]:
     """Return the strength of the ink of one digit, and whether it is darker than the paper."""
+    even = is_even(grey)
     if max(grey.shape) < SMALL:
-        return differing(grey)
-    even = grey if is_even(grey) else level(grey)
-    dark = differing(even)[1] if even is grey or is_even(even) else thin_is_dark(grey)
+        return differing(grey, even)
+    levelled = grey if even else level(grey)
+    dark = differing(levelled, True)[1] if even or is_even(levelled) else thin_is_dark(grey)
     return (absorbed(grey) if dark else standing_out(-grey)), dark
 
 
@@ -59,24 +60,24 @@ def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
 def is_even(grey: Grey) -> bool:
     """Tell whether there is the same paper nearly all around, and within: not a frame."""
     border = edges(grey)
-    paper, reach = np.median(border), ALIKE * (grey.max() - grey.min())
+    paper, reach = quantile(border, 0.5), ALIKE * (grey.max() - grey.min())
     around, everywhere = ((np.abs(area - paper) < reach).mean() for area in (border, grey))
     return bool(around > EVEN and everywhere > SPREAD)
 
 
-def differing(grey: Grey) -> tuple[Grey, bool]:
-    """Return how far each pixel is from the paper, on the side of the strokes.
+def differing(grey: Grey, even: bool) -> tuple[Grey, bool]:
+    """Return how far each pixel is from the paper, on the side of the strokes; `even` says whether `is_even`.
 
     The paper is the median of the border, or of all where strokes or a frame take the border up.
     Strokes are few and far from it, noise is even on both sides, so the third moment about the
     paper tells dark ink from bright.
     """
-    if is_even(grey):
-        paper = float(np.median(edges(grey)))
+    if even:
+        paper = quantile(edges(grey), 0.5)
     elif (corners := corner_paper(grey)) is not None:
         paper = corners
     else:
-        paper = float(np.median(grey))
+        paper = quantile(grey, 0.5)
     difference = grey - np.float32(paper)
     direction = np.sign((difference * difference * difference).sum(dtype=np.float64))
     return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32), bool(direction < 0)
@@ -174,10 +175,10 @@ def within(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
 
 def along_rows(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
     """Return the extreme of the odd `width` elements around each, in its own row."""
-    beside = (len(array), width // 2)
-    wide = np.concatenate(
-        [np.broadcast_to(array[:, :1], beside), array, np.broadcast_to(array[:, -1:], beside)], axis=1
-    )
+    h, w = array.shape
+    beside = width // 2
+    wide = np.empty((h, w + 2 * beside), array.dtype)
+    wide[:, :beside], wide[:, beside : beside + w], wide[:, beside + w :] = array[:, :1], array, array[:, -1:]
     return running(extreme, wide, width)
 
 
@@ -214,4 +215,4 @@ def otsu(strength: Grey) -> float:
 def quantile(values: NDArray[Any], share: float) -> float:
     """Return the value below which a share of the others lies; NumPy's own takes ten times as long for few."""
     at = int(share * (values.size - 1))
-    return float(np.partition(values, at)[at])
+    return float(np.partition(values, at, None)[at])
