@@ -181,7 +181,7 @@ def thicken(strokes: Grey, mask: Mask) -> Grey:
     wide = np.pad(strokes, missing)
     for _ in (0, 1):
         wide = running(np.maximum, wide, missing + 1).T
-    top, bottom, left, right = bounds(wide > 127)
+    top, bottom, left, right = bounds(wide > min(127, wide.max() / 2))  # in faint strokes nothing is above 127
     return np.asarray(wide[top:bottom, left:right])
 
 

@@ -287,6 +287,14 @@ def test_marks_are_told_by_shape_and_place(tall: float, wide: float, top: int, m
     assert reading.kind_of(candidate, row) == mark
 
 
+def test_faint_strokes_are_cut_and_widened_as_others_are() -> None:
+    ink = np.zeros((80, 40), np.float32)
+    ink[10:70, 20] = 0.3
+    pixels = cut(Row(ink, 0, 0, 60.0, 1.0)).pixels
+    assert len(pixels) == 1
+    assert pixels[0].max() == 255
+
+
 def test_a_drawing_in_black_and_white_is_not_blank() -> None:
     crop = np.full((100, 300), 255, np.uint8)
     for left in (20, 90, 160, 230):

@@ -33,7 +33,7 @@ def curves(history: History, what: str) -> Figure:
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
     epochs = range(1, len(history[what]) + 1)
-    axes.plot(epochs, history[what], marker="o", label="training (with dropout)")
+    axes.plot(epochs, history[what], marker="o", label="training (varied images)")
     axes.plot(epochs, history[f"val_{what}"], marker="o", label="validation")
     axes.set(xlabel="epoch", ylabel=what, title=f"{what.capitalize()}, epoch by epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
