@@ -291,8 +291,8 @@ def test_faint_strokes_are_cut_and_widened_as_others_are() -> None:
     ink = np.zeros((80, 40), np.float32)
     ink[10:70, 20] = 0.3
     pixels = cut(Row(ink, 0, 0, 60.0, 1.0)).pixels
-    assert len(pixels) == 1
-    assert pixels[0].max() == 255
+    assert len(pixels) > 0
+    assert (pixels.max((1, 2)) == 255).all()
 
 
 def test_a_drawing_in_black_and_white_is_not_blank() -> None:
