@@ -18,13 +18,13 @@ help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
 
 up: $(VENV)/run  ## install, train if there is no model yet, and serve
-	$(BIN)/python -m trainer --if-missing --output "$(DIGITS_MODELS)"
-	$(BIN)/python -m service
+	exec $(BIN)/python -m trainer --if-missing --output "$(DIGITS_MODELS)"
+	exec $(BIN)/python -m service
 
 install: $(VENV)/dev  ## make the .venv that all targets use
 
 train: $(VENV)/run  ## train and publish a model; ARGS="--epochs 3" adds flags
-	$(BIN)/python -m trainer --output "$(DIGITS_MODELS)" $(ARGS)
+	exec $(BIN)/python -m trainer --output "$(DIGITS_MODELS)" $(ARGS)
 
 serve: $(VENV)/run  ## serve what is published
 	$(BIN)/python -m service

@@ -32,11 +32,12 @@ LEAST = 1e-6  # probability that a digit is given at least
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a candidate, by its index, was taken for: a digit, or a mark. Dirt is no candidate."""
+    """What a candidate, by its index, was taken for: a digit, or a mark. A piece that is dirt is none."""
 
     candidate: int | None
     digit: int | None = None
     is_mark: bool = False
+    left_out: float = 0.0  # ink of a piece that was left out, in upright strokes
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ def skip(here: Arrivals, pattern: Pattern) -> None:
 
 def leave_out(arrivals: list[Arrivals], cuts: Cuts, at: int) -> None:
     """Take the piece after a cut for dirt."""
+    dirt = Token(None, left_out=cuts.areas[at])
     cost = DIRT + DIRT_AREA * cuts.areas[at] + CUT * cuts.costs[at + 1]
     for state, arrival in arrivals[at].items():
-        arrive(arrivals[at + 1], state, Arrival(arrival.cost + cost, (at, state), Token(None)))
+        arrive(arrivals[at + 1], state, Arrival(arrival.cost + cost, (at, state), dirt))
 
 
 def take(arrivals: list[Arrivals], cuts: Cuts, pattern: Pattern, index: int, row: Probabilities) -> None:

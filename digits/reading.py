@@ -64,11 +64,13 @@ class Line:
     marks: list[Mark]
     box: Box
     fits: bool
+    left_out: float = 0.0  # ink that is neither digit nor mark, in strokes as tall as the row
 
     @property
     def confidence(self) -> float:
-        """The probability that all digits are right, if the network is, and 0 for none."""
-        return math.prod(digit.confidence for digit in self.digits) if self.digits else 0.0
+        """The product of that of all digits, and less the more ink was left out; 0 for no digits."""
+        sure = math.prod(digit.confidence for digit in self.digits)
+        return sure * math.exp(-self.left_out) if self.digits else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,9 @@ def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | No
     fits = tokens is not None
     digits: list[ReadDigit] = []
     marks: list[Mark] = []
+    left_out = 0.0
     for token in tokens if tokens is not None else best_reading(place.cuts, probabilities) or []:
+        left_out += token.left_out
         if token.candidate is None:
             continue
         candidate = place.cuts.candidates[token.candidate]
@@ -186,7 +190,7 @@ def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | No
             digits.append(ReadDigit(token.digit, place.box(candidate), probabilities[token.candidate]))
         else:
             marks.append(Mark(kind_of(candidate, place.row), len(digits), place.box(candidate)))
-    return Line(digits, marks, place.whole, fits)
+    return Line(digits, marks, place.whole, fits, left_out)
 
 
 def kind_of(mark: Candidate, row: Row) -> str:

@@ -125,7 +125,9 @@ def reading_of(engine: Engine, survey: Survey, rows: Probabilities, wished: Read
     said = [line_as_json(line, threshold, wished.pattern) for line in lines]
     sure = [line.confidence for line in lines if line.digits]
     return {
-        "text": "\n".join(line["text"] for line in said), "confidence": math.prod(sure) if sure else 0.0, "lines": said,
+        "text": "\n".join(line["text"] for line in said),
+        "confidence": np.float32(math.prod(sure) if sure else 0),
+        "lines": said,
     }  # fmt: skip
 
 
@@ -133,7 +135,7 @@ def line_as_json(line: Line, threshold: float, pattern: Pattern | None) -> dict[
     digits = [digit_as_json(digit, threshold) for digit in line.digits]
     return {
         "text": "".join(UNSURE if digit["digit"] is None else str(digit["digit"]) for digit in digits),
-        "confidence": line.confidence, "fits": None if pattern is None else line.fits, "box": line.box,
+        "confidence": np.float32(line.confidence), "fits": None if pattern is None else line.fits, "box": line.box,
         "digits": digits,
         "marks": [{"mark": mark.mark, "after": mark.after, "box": mark.box} for mark in line.marks],
     }  # fmt: skip
@@ -143,11 +145,11 @@ def digit_as_json(digit: ReadDigit, threshold: float) -> dict[str, Any]:
     """Return a digit, or null with what it may be among the alternatives."""
     answered = None if digit.confidence < threshold else digit.digit
     return {
-        "digit": answered, "confidence": digit.confidence, "box": digit.box,
+        "digit": answered, "confidence": digit.probabilities[digit.digit], "box": digit.box,
         "alternatives": list(alternatives(digit.probabilities, answered)),
     }  # fmt: skip
 
 
-def alternatives(probabilities: Probabilities, answered: int | None) -> Iterator[tuple[int, float]]:
+def alternatives(probabilities: Probabilities, answered: int | None) -> Iterator[tuple[int, np.float32]]:
     others = [int(other) for other in probabilities.argsort()[::-1] if other != answered]
-    return ((other, float(probabilities[other])) for other in others[:ALTERNATIVES])
+    return ((other, probabilities[other]) for other in others[:ALTERNATIVES])

@@ -92,7 +92,7 @@ class Line(BaseModel):
     """A line of digits."""
 
     text: str = Field(description="its digits, `?` for one that is null", examples=["90210"])
-    confidence: float = Field(description="the product of its digits'; 0 for none", ge=0, le=1)
+    confidence: float = Field(description="the product of its digits', less for ink left out; 0 for none", ge=0, le=1)
     fits: bool | None = Field(description="whether it fits what was expected, if anything was")
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
     digits: list[ReadDigit]

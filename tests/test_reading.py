@@ -255,6 +255,15 @@ def test_what_cannot_fit_is_read_as_it_is(network: Network) -> None:
     assert [digit.digit for digit in line.digits] == [digit.digit for digit in plain.digits]
 
 
+def test_ink_that_is_left_out_counts_against_a_reading(network: Network) -> None:
+    paper = written("471", 1, gap=(0.5, 0.6))  # too far apart to be one
+    (three,) = lines(network, survey(paper), "[0-9]{3}")
+    (two,) = lines(network, survey(paper), "[0-9]{2}")
+    assert len(two.digits) == 2
+    assert two.left_out > 0.3
+    assert two.confidence < 0.8 * three.confidence
+
+
 def test_a_blank_box_fits_what_may_be_empty() -> None:
     blank = survey(np.full((60, 60, 3), 240.0), [(0, 0, 50, 50)])
     none = np.zeros((0, 10), np.float32)

@@ -61,13 +61,20 @@ def test_every_target_that_is_named_exists() -> None:
 
 
 def test_the_curl_command_answers_as_shown(server: Server, folder: Path) -> None:
-    (command,) = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
+    command, reading = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
     arguments = shlex.split(command.replace("http://localhost:8000", server.url))
     done = subprocess.run([*arguments, "--silent"], cwd=folder, capture_output=True, check=True)
     answer, shown = json.loads(done.stdout), json.loads(blocks("json")[0])
     assert [item.keys() for item in answer["predictions"]] == [item.keys() for item in shown["predictions"]]
     assert answer["predictions"][0]["digit"] == shown["predictions"][0]["digit"]
     assert answer["predictions"][1] == shown["predictions"][1]
+    arguments = shlex.split(reading.replace("http://localhost:8000", server.url).replace("form.jpg", "seven.png"))
+    done = subprocess.run([*arguments, "--silent"], cwd=folder, capture_output=True, check=True)
+    (image,) = json.loads(done.stdout)["images"]
+    for name in ("index", "name", "text", "confidence", "lines", "fits", "box", "digits", "marks", "alternatives"):
+        assert f'"{name}"' in blocks("json")[1]
+    assert image.keys() == {"index", "name", "text", "confidence", "lines"}
+    assert image["lines"][0].keys() == {"text", "confidence", "fits", "box", "digits", "marks"}
 
 
 @pytest.mark.parametrize(("index", "printed"), [(0, "7\nseven.png 7\nnotes.pdf this is not"), (1, "1\n")])

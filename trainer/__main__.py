@@ -19,7 +19,7 @@ PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 def main() -> int:
     config = Config.from_args()
     if config.if_missing and (served := already_served(config)):
-        say(f"{served} is served already; nothing to do")
+        say(f"{served} is published already; nothing to do")
         return PUBLISHED
     try:
         data = dataset.load(config.data, validation=config.validation, seed=config.seed, share=config.share)

@@ -30,7 +30,7 @@ class Config:
     seed: int = setting(0, "of the split, the weights, the order and dropout")
     target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
     share: float = setting(1.0, "share of the training set that is used")
-    quick: bool = setting(False, "other defaults, for trying things in about 20 seconds: " + QUICK_HELP)
+    quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
     if_missing: bool = setting(False, "do nothing when a model is served already")
 
     @classmethod

@@ -51,27 +51,30 @@ def read(client: Client, options: argparse.Namespace) -> int:
     readings = client.read(options.images, expect=options.expect, pattern=options.pattern)
     named = list(zip(options.images, readings, strict=True))
     print(as_json(named) if options.json else as_text(named))
-    if options.annotate:
-        return draw(options, readings[0])
-    return int(any(reading.error for reading in readings))
+    if options.annotate and not readings[0].error and not draw(options.images[0], readings[0], options.annotate):
+        return 2
+    return int(not all(map(is_whole, readings)))
 
 
-def draw(options: argparse.Namespace, reading: Reading) -> int:
-    if reading.error:
-        return 1
+def is_whole(reading: Reading) -> bool:
+    """Tell whether all of an image was read, and as it was expected."""
+    return reading.error is None and all(line.fits is not False and "?" not in line.text for line in reading.lines)
+
+
+def draw(picture: str, reading: Reading, out: str) -> bool:
     try:
-        annotate(options.images[0], reading, options.annotate)
+        annotate(picture, reading, out)
     except (ImportError, ValueError) as exc:  # no Pillow, or a suffix that it doesn't know
         print(f"digits: {exc}", file=sys.stderr)
-        return 2
-    return 0
+        return False
+    return True
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="digits", description="Ask a Digits service.")
     top.add_argument("--version", action="version", version=f"%(prog)s {version('digits')}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    codes = "Exit codes: 0 all were read, 1 some were not, 2 nothing was asked or answered."
+    codes = "Exit codes: 0 all were read, 1 some were not, or not wholly, 2 nothing was asked or answered."
     one = commands.add_parser(
         "predict", help="read the digit in each image", description=f"Read the digit in each image. {codes}"
     )
@@ -117,7 +120,8 @@ def as_text(named: Sequence[tuple[str, Reading]]) -> str:
 def rows_of(reading: Reading) -> list[tuple[str, str]]:
     if reading.error:
         return [("-", reading.error.message)]
-    return [(f"{line.confidence:.4f}", line.text) for line in reading.lines] or [("-", "(no digits)")]
+    lines = [(f"{line.confidence:.4f}", line.text + " (does not fit)" * (line.fits is False)) for line in reading.lines]
+    return lines or [("-", "(no digits)")]
 
 
 def as_json(named: Sequence[tuple[str, Prediction | Reading]]) -> str:

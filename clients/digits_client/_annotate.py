@@ -39,7 +39,7 @@ def draw_line(pen: ImageDraw, line: Line, width: int) -> None:
     pen.rectangle(corners(line.box), outline=LINE, width=width)
     left, top, _, height = line.box
     size = max(12, height // 3)
-    pen.text((left, max(0, top - size - 2)), line.text, fill=LINE, font_size=size)
+    pen.text((left, max(0, top - size - 6)), line.text, fill=LINE, font_size=size)
 
 
 def corners(box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
