@@ -83,7 +83,7 @@ def test_a_second_up_does_not_train_again(composition: Composition) -> None:
         composition.run("up", "--detach")
         assert ended(composition.container("trainer")) == "0"
         assert client.health().model == before
-    follow(["docker", "logs", composition.container("trainer")], until="is served already")
+    follow(["docker", "logs", composition.container("trainer")], until="is published already")
 
 
 def test_a_bare_file_in_a_folder_is_served(composition: Composition, tmp_path: Path) -> None:

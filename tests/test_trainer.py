@@ -135,7 +135,7 @@ def test_a_second_run_that_is_not_needed_does_nothing(models: Path) -> None:
     before = bundle.versions(models)
     done = train("--if-missing", "--output", str(models))
     assert (done.returncode, bundle.versions(models)) == (0, before)
-    assert "served already" in done.stderr
+    assert "published already" in done.stderr
 
 
 def test_the_file_holds_no_more_than_a_network(models: Path) -> None:
