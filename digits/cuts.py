@@ -33,9 +33,8 @@ MOST_PIECES = 7  # that make up a digit
 MOST_CUTS = 400  # in a row
 SOLID = 0.4  # of full ink: what counts as ink
 
-
 Pieces = NDArray[np.int32]  # (h, w): the number of the piece that each pixel of a row lies in, from 0
-Box = tuple[int, int, int, int]  # top, bottom, left, right in a row, ends excluded
+Extent = tuple[int, int, int, int]  # top, bottom, left, right in a row, ends excluded
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Candidate:
 
     start: int
     end: int
-    box: Box
+    box: Extent
     tall: float  # in heights of the row
     wide: float  # likewise
     gap: float  # of paper from left to right within it, likewise
@@ -95,7 +94,7 @@ def cheapest_paths(row: Row) -> tuple[Paths, list[float]]:
     paths = np.concatenate([free, touching])
     paths = paths[np.lexsort((paths.mean(1), ink_left_of(row.ink, paths)))]
     costs = crossing[np.arange(len(crossing)), paths].sum(1)
-    chosen = apart(ink_left_of(row.ink, paths), float(row.ink.sum()), costs, row.upright)
+    chosen = separating(ink_left_of(row.ink, paths), float(row.ink.sum()), costs, row.upright)
     few = sorted(sorted(chosen, key=lambda index: float(costs[index]))[:MOST_CUTS])
     uncrossed = np.maximum.accumulate(paths[few], axis=0)
     return uncrossed, [float(cost) for cost in costs[few]]
@@ -112,7 +111,7 @@ def lines(crossing: Grey, slant: float, apart: int) -> Paths:
     return np.asarray(np.clip(best[:, np.newaxis] + aside, 0, w - 1))
 
 
-def apart(left: NDArray[np.float64], whole: float, costs: NDArray[np.float32], upright: float) -> list[int]:
+def separating(left: NDArray[np.float64], whole: float, costs: NDArray[np.float32], upright: float) -> list[int]:
     """Return the paths that have ink between them, and to both sides: of those without, the cheapest."""
     least = np.where(costs <= FREE, SPECK, LEAST) * upright
     chosen: list[int] = []
@@ -136,7 +135,7 @@ def ink_left_of(ink: Grey, paths: Paths) -> NDArray[np.float64]:
 # --- candidates ---------------------------------------------------------------------------------
 
 
-def combine(row: Row, piece: Pieces, inked: Mask, boxes: Sequence[Box | None]) -> list[Candidate]:
+def combine(row: Row, piece: Pieces, inked: Mask, boxes: Sequence[Extent | None]) -> list[Candidate]:
     """Return what up to `MOST_PIECES` neighbouring pieces make up, where that may be a digit or a mark."""
     candidates: list[Candidate] = []
     for start in range(len(boxes)):
@@ -151,7 +150,7 @@ def combine(row: Row, piece: Pieces, inked: Mask, boxes: Sequence[Box | None]) -
     return candidates
 
 
-def extents(piece: Pieces, inked: Mask, count: int) -> list[Box | None]:
+def extents(piece: Pieces, inked: Mask, count: int) -> list[Extent | None]:
     """Return the box of the ink in each piece, None where there is none."""
     y, x = np.nonzero(inked)
     number = piece[y, x]
@@ -166,12 +165,12 @@ def extents(piece: Pieces, inked: Mask, count: int) -> list[Box | None]:
     ]
 
 
-def span_of(boxes: Sequence[Box]) -> Box:
+def span_of(boxes: Sequence[Extent]) -> Extent:
     tops, bottoms, lefts, rights = zip(*boxes, strict=True)
     return min(tops), max(bottoms), min(lefts), max(rights)
 
 
-def candidate(row: Row, piece: Pieces, inked: Mask, between: tuple[int, int], box: Box) -> Candidate:
+def candidate(row: Row, piece: Pieces, inked: Mask, between: tuple[int, int], box: Extent) -> Candidate:
     top, bottom, left, right = box
     place = np.s_[top:bottom, left:right]
     mine = (piece[place] >= between[0]) & (piece[place] < between[1])

@@ -118,9 +118,10 @@ def thin_is_dark(grey: Grey) -> bool:
 
 
 def thinnest_is_dark(grey: Grey, shares: Sequence[float]) -> bool:
-    """Tell the same by the smallest share of the longest side at which something stands out about as far as ever.
+    """Tell whether strokes on a sheet are dark: what is thin is, and so is what differs most from the paper around it.
 
-    And by which side of what is around it most stands out. Logarithms see as much in shadow as beside it.
+    What is thin is seen by the smallest of the shares of the longest side at which something stands out about as far
+    as ever. Logarithms see as much in shadow as beside it.
     """
     light = np.log1p(np.clip(grey, 0, 255) / np.float32(DIM)) * np.float32(255 / math.log1p(255 / DIM))
     both = [thin_of_both(light, share) for share in shares]

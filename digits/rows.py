@@ -116,14 +116,12 @@ def find_rows(image: Image.Image) -> Sheet:
     seen, scale = sized(image)
     strength, dark = ink_on_sheet(seen)
     view = View(scale, image.size)
-    mask, full, floor = inked(strength)
-    parts, labels = marked_out(mask)
-    angle = slope(parts, chains(parts))
+    marks = marked(strength)
+    angle = slope(marks.parts, marks.row)
     if abs(angle) > SLOPING:
         strength, view = turned(strength, view, angle)
-        mask, full, floor = inked(strength)
-        parts, labels = marked_out(mask)
-    return Sheet(cut_out(strength, full, floor, labels, parts), view, dark)
+        marks = marked(strength)
+    return Sheet(cut_out(marks), view, dark)
 
 
 # --- ink ----------------------------------------------------------------------------------------
@@ -158,6 +156,23 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
 
 
 # --- parts --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is written on a picture, before it is told which rows there are."""
+
+    solid: Grey  # (h, w) of its ink, 0...1, ruled lines included
+    parts: list[Part]
+    labels: NDArray[np.int32]  # (h, w): for each pixel 0, or the number of its part
+    row: NDArray[np.intp]  # for each part the number of its row
+
+
+def marked(strength: Grey) -> Marks:
+    mask, full, floor = inked(strength)
+    parts, labels = marked_out(mask)
+    solid = np.clip((strength - floor) / max(full - floor, 1e-6), 0, 1)
+    return Marks(np.asarray(solid, np.float32), parts, labels, chains(parts))
 
 
 def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
@@ -319,18 +334,18 @@ def with_small(found: list[Band], parts: list[Part], height: int, stroke: float)
     return members
 
 
-def cut_out(strength: Grey, full: float, floor: float, labels: NDArray[np.int32], parts: list[Part]) -> list[Row]:
+def cut_out(marks: Marks) -> list[Row]:
     """Return the rows of a picture, from top to bottom."""
-    if not parts:
+    if not marks.parts:
         return []
-    found = sorted(bands(parts, chains(parts), len(labels)), key=lambda one: one.middle)
-    solid = np.clip((strength - floor) / max(full - floor, 1e-6), 0, 1)
+    high = len(marks.labels)
+    found = sorted(bands(marks.parts, marks.row, high), key=lambda one: one.middle)
     rows = []
-    stroke = stroke_width(labels > 0)
-    for one, members in zip(found, with_small(found, parts, len(labels), stroke), strict=True):
-        chosen = np.zeros(len(parts) + 1, bool)
+    stroke = stroke_width(marks.labels > 0)
+    for one, members in zip(found, with_small(found, marks.parts, high, stroke), strict=True):
+        chosen = np.zeros(len(marks.parts) + 1, bool)
         chosen[[index + 1 for index in members]] = True
-        rows.append(row_of(solid, labels, chosen, band(members, parts), one.height))
+        rows.append(row_of(marks.solid, marks.labels, chosen, band(members, marks.parts), one.height))
     return rows
 
 

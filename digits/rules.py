@@ -14,15 +14,15 @@ from digits.ink import Mask, along_rows, quantile
 from digits.paths import on_course
 from digits.strokes import Part, components, stroke_width
 
-LONG = 2.0  # heights of a row that a ruled line is long at least, unless it goes
-ACROSS = 0.55  # of the way across the picture, what strokes hide of it aside
-RULE = 1.6  # times as thick as a stroke a ruled line may be
-BROKEN = 2.0  # pixels of a ruled line for each that is missing
-HIDDEN = 0.25  # for each that a stroke hides
+LONG = 2.0  # heights of a row that a ruled line is long at least, or else
+ACROSS = 0.55  # share of the width of the picture, without what strokes hide of it
 BRIEF = 1.25  # heights that no stroke of a digit is long
+RULE = 1.6  # times as thick as a stroke a ruled line may be
+BROKEN = 2.0  # pixels of a ruled line that are worth one that is missing from it
+HIDDEN = 0.25  # such pixels that are worth one that a stroke hides
+BENT = 0.4  # such pixels that are worth a step up or down
 CLEAR = 0.4  # heights in which there is but one ruled line
 SEEN = 0.8  # share of a ruled line, where no stroke hides it, that is where it should be
-BENT = 0.4  # and for each step up or down
 
 Heights = NDArray[np.int32]  # (h, w): for each pixel of ink how many are in its run from top to bottom, 0 for paper
 
