@@ -12,7 +12,8 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.peer import Probabilities
-from digits import bundle, network
+from digits import bundle
+from digits.conversion import convert
 from digits.image import Pixels
 
 ROOT = Path(__file__).parent.parent
@@ -38,7 +39,7 @@ def prepare(models: Path) -> Iterator[Material]:
     found = bundle.read_current(models)
     with np.load(MNIST) as archive:
         pixels: Pixels = archive["x_test"][: BATCH * BATCHES]
-    onnx = network.convert(found.h5)
+    onnx = convert(found.h5)
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     rows: Probabilities = session.run(["probabilities"], {"pixels": pixels})[0]
     singles, one = list(pixels[:IMAGES]), np.split(rows[:IMAGES], IMAGES)

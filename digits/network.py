@@ -1,26 +1,17 @@
-"""Pixels to probabilities, by ONNX Runtime, for any Keras `.h5` that `digits.convert` understands.
-
-The file is converted in a child process with bounded memory and time: what a damaged or hostile
-one does to the HDF5 library stays there, and neither h5py nor onnx is loaded into this process.
-"""
+"""Pixels to probabilities, by ONNX Runtime, for any Keras `.h5` that `digits.convert` understands."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import EXIT_STATUS, BadModel
+from digits.conversion import convert
+from digits.errors import BadModel
 from digits.image import SIDE, Pixels
-
-CONVERSION_SECONDS = 60  # at most; the classic network takes about one
-CONVERSION = (sys.executable, "-m", "digits.convert")
 
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
 
@@ -63,25 +54,3 @@ def prepare() -> Any:
 def load(data: bytes) -> Network:
     """Make a network of the bytes of a `.h5`. Raises `BadModel`."""
     return Network(convert(data))
-
-
-def convert(data: bytes, *, command: Sequence[str] = CONVERSION, seconds: float = CONVERSION_SECONDS) -> bytes:
-    """Run a converter on the bytes of a `.h5`; returns those of an ONNX model. Raises `BadModel`."""
-    try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as exc:
-        raise BadModel("unreadable", f"reading the model took more than {seconds:g} s") from exc
-    if done.returncode == EXIT_STATUS:
-        raise refusal(done.stderr)
-    if done.returncode != 0:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise BadModel("unreadable", f"reading the model failed (exit status {done.returncode}): {last}")
-    return done.stdout
-
-
-def refusal(report: bytes) -> BadModel:
-    """Return the error that the converter wrote in the last line of its report."""
-    try:
-        return BadModel(**json.loads(report.strip().rpartition(b"\n")[2]))
-    except (ValueError, TypeError):
-        return BadModel("unreadable", "reading the model failed, and the converter said nothing of why")

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from digits.conversion import Conversion
 from service.settings import Settings
 
 
@@ -21,16 +22,16 @@ def main() -> int:
     except (ValueError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
+    conversion = Conversion()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; no matrices here, and threads don't go with forks
     from service.engine import Models
 
     models = Models(settings.models)
-    with models.reading():
+    with models.reading(conversion):
         from service import server
-        from service.app import create_app
-        from service.raw import Shortcut
+        from service.app import create_app, import_api
 
-    return server.run(lambda: Shortcut(create_app(settings, models)), settings)
+    return server.run(lambda: create_app(settings, models), settings, import_api)
 
 
 if __name__ == "__main__":

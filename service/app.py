@@ -1,185 +1,76 @@
-"""The HTTP face of the service: routes, life cycle and documentation."""
+"""The service as an ASGI application, which answers before all of it has been imported.
+
+    /predict, /read -> their endpoints, past any router
+    all else        -> service.api, with FastAPI
+
+Importing FastAPI takes longer than reading a model, and its way to an endpoint longer than reading
+a digit. So requests with images know nothing of it, and what is asked more rarely is made in a
+thread once these are answered.
+"""
 
 from __future__ import annotations
 
-import time
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
 
-from fastapi import FastAPI, Request, Response
-from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
-from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from digits import __version__, bundle
-from digits.bundle import Manifest
-from service import schemas
-from service.engine import Models, NoModel
-from service.errors import Problem, add_handlers
+from service.endpoints import Endpoint, answering
+from service.engine import Models
 from service.intake import Intake
-from service.middleware import PagePolicy
-from service.openapi import (
-    MODEL_HEADERS,
-    errors,
-    predict_array,
-    predict_body,
-    predict_parameters,
-    read_body,
-    read_parameters,
-)
 from service.predict import Predictor
-from service.raw import RawRoute
 from service.read import Reader
 from service.settings import Settings
 
-Responses = dict[int | str, dict[str, Any]]
 
-DESCRIPTION = """Reads handwritten digits.
-
-Send one image or many to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
-answer. Send pictures of whole numbers to `/read`. `/health` says whether the service can predict,
-`/model` what it predicts with."""
-
-
-def create_app(settings: Settings, models: Models) -> FastAPI:
+def create_app(settings: Settings, models: Models) -> Application:
     """Return an application that loads the models and follows them while it runs."""
-    intake = Intake(settings)
+    return Application(Intake(settings), models)
+
+
+class Application:
+    """`lifespan` is the time in which it can be asked."""
+
+    def __init__(self, intake: Intake, models: Models) -> None:
+        self.endpoints: dict[str, Endpoint] = {  # of POST
+            "/predict": Predictor(intake, models).answer,
+            "/read": Reader(intake, models).answer,
+        }
+        self._intake = intake
+        self._models = models
+        self._direct = {("POST", path): answering(endpoint) for path, endpoint in self.endpoints.items()}
+        self._router = Router(lifespan=lambda _: self.lifespan(), default=self._ask_api)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._router
+        if scope["type"] == "http":
+            path = scope["path"].removeprefix(scope["root_path"])
+            app = self._direct.get((scope["method"], path), app)
+        await app(scope, receive, send)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self) -> AsyncIterator[None]:
         try:
-            async with models.watched():
+            async with self._models.watched():
+                self._api = asyncio.create_task(asyncio.to_thread(self._make_api))
                 yield
+                await self._api
         finally:
-            intake.close()
+            self._intake.close()
 
-    app: FastAPI = FastAPIOffline(  # Swagger UI and ReDoc from files, not from a CDN
-        title="Digits", version=__version__, description=DESCRIPTION, lifespan=lifespan,
-    )  # fmt: skip
-    app.add_middleware(PagePolicy)
-    add_handlers(app)
-    add_predict(app, Predictor(intake, models))
-    add_read(app, Reader(intake, models))
-    add_health(app, models)
-    add_model(app, models)
+    def _make_api(self) -> ASGIApp:
+        made: ASGIApp = import_api().create_api(self._models, self.endpoints)
+        return made
 
-    @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("docs")  # relative, so that it holds behind a prefix
-
-    return app
+    async def _ask_api(self, scope: Scope, receive: Receive, send: Send) -> None:
+        api = await asyncio.shield(self._api)  # whoever waits for it may go away
+        await api(scope, receive, send)
 
 
-def add_predict(app: FastAPI, predictor: Predictor) -> None:
-    async def predict(request: Request) -> Response:
-        """Read the digit in each image.
+def import_api() -> ModuleType:
+    from service import api
 
-        One that can't be read gets an `error` of its own; 200 if any could. One that holds no digit, or
-        several, gets `digit: null` and a `reason`.
-        """
-        return await predictor.answer(request)
-
-    as_array: Responses = {200: {"content": {"application/x-npy": predict_array()}, "headers": MODEL_HEADERS}}
-    app.router.add_api_route(
-        "/predict", predict, methods=["POST"], operation_id="predict", tags=["predict"],
-        response_model=schemas.Predictions, responses=as_array | refusals(schemas.Predictions),
-        openapi_extra={"parameters": predict_parameters(), "requestBody": predict_body()},
-        route_class_override=RawRoute,
-    )  # fmt: skip
-
-
-def add_read(app: FastAPI, reader: Reader) -> None:
-    async def read(request: Request) -> Response:
-        """Read the numbers in each image, line by line.
-
-        One that can't be read gets an `error` of its own; 200 if any could. With `expect` or `pattern` each
-        line is the best reading that fits, and `fits` says whether there was one.
-        """
-        return await reader.answer(request)
-
-    app.router.add_api_route(
-        "/read", read, methods=["POST"], operation_id="read", tags=["read"],
-        response_model=schemas.Readings, responses=refusals(schemas.Readings),
-        openapi_extra={"parameters": read_parameters(), "requestBody": read_body()},
-        route_class_override=RawRoute,
-    )  # fmt: skip
-
-
-def refusals(answer: type[BaseModel]) -> Responses:
-    """Return the answers, other than 200, to requests with images."""
-    none: Responses = {422: {"model": answer | schemas.Error, "description": "No image could be read."}}
-    return none | errors(
-        _400="The body is empty, or not what its Content-Type says.",
-        _413="The request has too many bytes or images.",
-        _415="The Content-Type is none of those above.",
-        _429="Too much is being read already; try again after `Retry-After` seconds.",
-        _500="The service failed.",
-        _503="There is no model yet.",
-    )
-
-
-def add_health(app: FastAPI, models: Models) -> None:
-    started = time.monotonic()
-
-    @app.get(
-        "/health", operation_id="health", tags=["health"], response_model=schemas.Health,
-        responses={503: {"model": schemas.Health, "description": "Nothing can be predicted; `reason` says why."}},
-    )  # fmt: skip
-    async def health() -> JSONResponse:
-        """Say whether the service can predict, and with what."""
-        served = identity(models)
-        uptime = round(time.monotonic() - started, 3)
-        state = {"status": "ok" if served else "unavailable", "model": served, "reason": models.refusal}
-        return JSONResponse(state | {"uptime": uptime}, 200 if served else 503)
-
-    @app.get("/health/live", operation_id="live", tags=["health"])
-    async def live() -> schemas.Live:
-        """Answer, which is all that a liveness probe asks."""
-        return schemas.Live(status="alive")
-
-    @app.get("/health/ready", operation_id="ready", tags=["health"], responses=errors(_503="There is no model yet."))
-    async def ready() -> schemas.Ready:
-        """Answer 200 as soon as and as long as `/predict` can."""
-        _ = models.engine
-        return schemas.Ready(status="ready")
-
-
-def add_model(app: FastAPI, models: Models) -> None:
-    no_model = errors(_503="There is no model yet.")
-    unknown = errors(_404="The model has no such plot.", _422="That is no name of a plot.")
-
-    @app.get("/model", operation_id="model", tags=["model"], response_model=schemas.Manifest, responses=no_model)
-    async def model() -> JSONResponse:
-        """Return the manifest of the model that is served."""
-        return JSONResponse(models.engine.manifest)
-
-    @app.get(
-        "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=FileResponse,
-        responses=no_model | unknown | {200: {"content": {"image/png": {}}}},
-    )  # fmt: skip
-    async def plot(name: Annotated[str, PathParameter(pattern=r"^[\w.-]+$", max_length=100)]) -> FileResponse:
-        """Return one of the plots that the manifest names."""
-        return FileResponse(plot_file(models.engine.path, models.engine.manifest, name), media_type="image/png")
-
-
-def identity(models: Models) -> dict[str, str] | None:
-    try:
-        return models.engine.identity
-    except NoModel:
-        return None
-
-
-def plot_file(folder: Path, manifest: Manifest, name: str) -> Path:
-    """Return the file of a plot that the manifest lists, and of no other. Raises `Problem`."""
-    path = folder / bundle.PLOTS / name
-    if name not in listed(manifest) or Path(name).name != name or not path.is_file():
-        raise Problem(404, "not_found", f"the model has no plot {name!r}; GET /model lists them under 'plots'")
-    return path
-
-
-def listed(manifest: Manifest) -> list[Any]:
-    plots = manifest.get("plots", [])
-    return plots if isinstance(plots, list) else []
+    return api

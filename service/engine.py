@@ -26,6 +26,7 @@ from watchfiles import awatch
 
 from digits import bundle, network
 from digits.bundle import Bundle, Manifest
+from digits.conversion import Conversion, convert
 from digits.errors import Refused
 from digits.image import SIDE, Pixels
 from digits.network import Network, Probabilities
@@ -116,11 +117,11 @@ class Models:
         return self._engine
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self, conversion: Conversion) -> Iterator[None]:
         """Read and convert the model in a thread, which has ended when the block has."""
         self._seen = fingerprint(self.folder)
-        with ThreadPoolExecutor(1, "reading") as pool:
-            self._ahead = pool.submit(self._read)
+        with conversion, ThreadPoolExecutor(1, "reading") as pool:
+            self._ahead = pool.submit(self._read, conversion.finish)
             network.prepare()
             yield
 
@@ -128,10 +129,11 @@ class Models:
     async def watched(self) -> AsyncIterator[None]:
         """Load the model that is there, then follow the folder until the end."""
         stop = asyncio.Event()
+        loading = asyncio.create_task(asyncio.to_thread(self._load)) if self._ahead else None
         follower = asyncio.create_task(self._follow(stop))
-        await asyncio.sleep(0)  # it begins to watch, so that no change from now on is missed
-        if self._ahead:
-            await self._take_up(asyncio.to_thread(self._load))
+        await asyncio.sleep(0)  # both begin; what changes before the second one watches is seen below
+        if loading:
+            await self._take_up(loading)
         await self.refresh()
         try:
             yield
@@ -186,10 +188,10 @@ class Models:
         found, model, ignored = ahead.result() if ahead else self._read()
         return load(found, model) if model else None, ignored
 
-    def _read(self) -> Read:
+    def _read(self, convert: Callable[[bytes], bytes] = convert) -> Read:
         found, ignored = bundle.read_current(self.folder), bundle.ignored(self.folder)
         served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
-        return found, None if served else network.convert(found.h5), ignored
+        return found, None if served else convert(found.h5), ignored
 
     async def _follow(self, stop: asyncio.Event) -> None:
         complaint = ""  # said once, not every few seconds

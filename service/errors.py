@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
 
 from service.engine import NoModel
 
@@ -33,21 +31,12 @@ class Problem(Exception):
 TABLE: dict[type[Exception], tuple[int, str]] = {
     NoModel: (503, "no_model"),
     QueueFull: (429, "overloaded"),
-    RequestValidationError: (422, "invalid"),
     ClientDisconnect: (400, "disconnected"),  # nobody is there to read it
     Exception: (500, "internal"),
 }
 
-
-EXPECTED: tuple[type[Exception], ...] = (
-    Problem,
-    *(kind for kind in TABLE if kind is not Exception),
-)  # the others are defects
-
-
-def add_handlers(app: FastAPI) -> None:
-    for kind in (*TABLE, Problem, HTTPException):
-        app.add_exception_handler(kind, answer)
+KINDS: tuple[type[Exception], ...] = (*TABLE, Problem, HTTPException)  # all that is answered
+EXPECTED = tuple(kind for kind in KINDS if kind is not Exception)  # the others are defects
 
 
 async def answer(request: Request, exc: Exception) -> JSONResponse:
@@ -57,8 +46,6 @@ async def answer(request: Request, exc: Exception) -> JSONResponse:
         case HTTPException():
             code = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "_")
             return error(exc.status_code, code, str(exc.detail), exc.headers)
-        case RequestValidationError():
-            return error(422, "invalid", "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in exc.errors()))
     status, code = next(TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE)
     if status == 500:  # what went wrong inside is for the log, where Starlette's re-raise puts it
         return error(status, code, "the service failed to answer; its log says why")

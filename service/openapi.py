@@ -134,6 +134,6 @@ def only(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "required": [name], "properties": {name: schema}, "additionalProperties": False}
 
 
-def errors(**statuses: str) -> dict[int | str, dict[str, Any]]:
+def error_responses(**statuses: str) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error answers: `errors(_404="there is no such plot")`."""
     return {int(status[1:]): {"model": Error, "description": why} for status, why in statuses.items()}

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
 from service import workers
+from service.protocol import BoundedProtocol
 from service.settings import Settings
 
 logger = logging.getLogger("uvicorn.error")
@@ -32,12 +33,12 @@ class Server(uvicorn.Server):
             logger.info("ready on http://%s:%d", f"[{host}]" if ":" in host else host, port)
 
 
-def run(make_app: Callable[[], ASGIApp], settings: Settings) -> int:
-    """Serve until a signal. Returns an exit status."""
+def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[], object]) -> int:
+    """Serve until a signal; `prepare` imports what all but the first process inherit. Returns an exit status."""
     config = uvicorn.Config(
         make_app, factory=True, host=settings.host, port=settings.port,
         log_level=settings.log_level, access_log=settings.log_level in ("debug", "info"),
-        root_path=settings.root_path, server_header=False, http="service.protocol:BoundedProtocol",
+        root_path=settings.root_path, server_header=False, http=BoundedProtocol,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
     if settings.processes == 1:
@@ -47,7 +48,7 @@ def run(make_app: Callable[[], ASGIApp], settings: Settings) -> int:
     except OSError as exc:
         logger.error("%s:%s: %s", settings.host, settings.port, exc)
         return STARTUP_FAILURE
-    return workers.supervise(partial(serve, config), port, settings.processes)
+    return workers.supervise(partial(serve, config), port, settings.processes, prepare)
 
 
 def serve(config: uvicorn.Config, port: socket.socket | None = None) -> int:

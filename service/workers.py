@@ -55,11 +55,15 @@ def another(port: socket.socket) -> socket.socket:
     return made
 
 
-def supervise(serve: Serve, port: socket.socket, count: int) -> int:
-    """Keep `count` workers at it until a signal. Returns 0, or `STARTUP_FAILURE` if one says that it cannot start."""
-    gc.freeze()  # what was made so far is in use for good; to look through it would copy its pages
+def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[], object]) -> int:
+    """Keep `count` workers at it until a signal. Returns 0, or `STARTUP_FAILURE` if one says that it cannot start.
+
+    `prepare` is called once the first one is on its way, for what the others shall share.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP, signal.SIGCHLD})
-    workers = [start(serve, port) for _ in range(count)]
+    workers = [start(serve, port)]
+    prepare()
+    workers += [start(serve, port) for _ in range(count - 1)]
     try:
         while signal.sigwait({*STOP, signal.SIGCHLD}) == signal.SIGCHLD:
             for index, worker in enumerate(workers):
@@ -79,6 +83,7 @@ def supervise(serve: Serve, port: socket.socket, count: int) -> int:
 
 
 def start(serve: Serve, port: socket.socket) -> BaseProcess:
+    gc.freeze()  # what was made so far is in use for good; to look through it would copy its pages
     worker = multiprocessing.get_context("fork").Process(target=work, args=(serve, port, os.getpid()))
     worker.start()
     return worker

@@ -11,7 +11,6 @@ import pytest
 
 from service.app import create_app
 from service.engine import Models
-from service.raw import Shortcut
 from service.settings import Settings
 from tests import models as made
 
@@ -38,8 +37,8 @@ def serve() -> Serve:
     @asynccontextmanager
     async def lend(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         app = create_app(settings, Models(settings.models))
-        transport = httpx.ASGITransport(Shortcut(app), raise_app_exceptions=False, root_path=settings.root_path)
-        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as c:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False, root_path=settings.root_path)
+        async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://t") as c:
             yield c
 
     return lend

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from digits import convert, network
+from digits import conversion, convert, network
 from digits.errors import BadModel
 from digits.image import Pixels
 from digits.network import Network
@@ -126,18 +126,18 @@ def test_a_refusal_of_the_child_is_raised_here() -> None:
 )
 def test_a_child_that_fails_makes_the_model_unreadable(script: str, reason: str) -> None:
     with pytest.raises(BadModel, match=reason) as refusal:
-        network.convert(b"", command=python(script), seconds=0.5 if "wait" in script else 30)
+        conversion.convert(b"", command=python(script), seconds=0.5 if "wait" in script else 30)
     assert refusal.value.code == "unreadable"
 
 
 def test_a_child_that_does_not_read_its_input_is_no_matter() -> None:
-    assert network.convert(bytes(1 << 20), command=python("print('done')")) == b"done\n"
+    assert conversion.convert(bytes(1 << 20), command=python("print('done')")) == b"done\n"
 
 
 def test_the_memory_of_the_child_is_bounded() -> None:
     script = "from digits import convert; convert.limit_memory(); bytearray(convert.MAX_MEMORY)"
     with pytest.raises(BadModel, match="MemoryError"):
-        network.convert(b"", command=python(script))
+        conversion.convert(b"", command=python(script))
 
 
 def test_neither_hdf5_nor_onnx_nor_keras_is_loaded_here(tmp_path: Path) -> None:

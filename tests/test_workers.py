@@ -32,7 +32,7 @@ def serve(own):
 
 port = workers.take("127.0.0.1", 0)
 print(port.getsockname()[1], flush=True)
-sys.exit(workers.supervise(serve, port, 2))
+sys.exit(workers.supervise(serve, port, 2, lambda: None))
 """
 
 
