@@ -328,18 +328,19 @@ def as_probabilities(graph: Graph, x: Tensor) -> Tensor:
     """Check that ten numbers come out, and that they are probabilities; logits get their softmax here."""
     if x.shape != (CLASSES,):
         raise BadModel("unsupported", f"the model gives {x.shape}; ten probabilities are needed")
-    end = last_arithmetic(graph, x)
-    if end.op_type == "Softmax" and graph.shapes[end.output[0]][-1] == CLASSES:
-        return x
+    makers = {node.output[0]: node for node in graph.nodes}
+    end = last_arithmetic(makers, x.name)
+    ends = [last_arithmetic(makers, name) for name in end.input] if end.op_type == "Mean" else [end]
+    if all(one.op_type == "Softmax" and graph.shapes[one.output[0]][-1] == CLASSES for one in ends):
+        return x  # of a network, or the mean of several
     if end.op_type not in LINEAR:
         raise BadModel("unsupported", f"the model ends in {end.op_type}, which gives no probabilities; use softmax")
     return graph.add("Softmax", [x], x.shape, axis=-1)
 
 
-def last_arithmetic(graph: Graph, x: Tensor) -> onnx.NodeProto:
-    """Return the node that made what `x` holds, in another shape perhaps; a mean of probabilities is one."""
-    makers = {node.output[0]: node for node in graph.nodes}
-    node = makers[x.name]
+def last_arithmetic(makers: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto:
+    """Return the node that made a value, in another shape perhaps; a mean of probabilities is one."""
+    node = makers[name]
     while node.op_type in {"Reshape", "Transpose", "GlobalAveragePool"}:
         node = makers[node.input[0]]
     return node

@@ -125,6 +125,49 @@ def conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
 
+def depthwise_conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    """Convolve each channel by itself; its kernel is called so by Keras 3, and `depthwise_kernel` by Keras 2."""
+    require_channels_last(layer)
+    x = graph.channels_first(x)
+    bias = layer.flag("use_bias")
+    name = "kernel" if "kernel" in layer.weights else "depthwise_kernel"
+    layer.expect(name, *["bias"] * bias)
+    y = by_channel(graph, layer, x, name, layer.weights.get("bias") if bias else None)
+    return activate(graph, layer, y, layer.get("activation", "linear"))
+
+
+def separable_conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+    """Convolve each channel by itself, then mix them."""
+    require_channels_last(layer)
+    y = by_channel(graph, layer, graph.channels_first(x), "depthwise_kernel", None)
+    filters, bias = layer.integer("filters"), layer.flag("use_bias")
+    layer.expect("depthwise_kernel", "pointwise_kernel", *["bias"] * bias)
+    mixing = layer.weight("pointwise_kernel", (1, 1, y.shape[2], filters))
+    inputs: list[Tensor | str] = [y, graph.constant(mixing.transpose(3, 2, 0, 1))]
+    if bias:
+        inputs.append(graph.constant(layer.weight("bias", (filters,))))
+    y = graph.add("Conv", inputs, (*y.shape[:2], filters))
+    return activate(graph, layer, y, layer.get("activation", "linear"))
+
+
+def by_channel(graph: Graph, layer: Layer, x: Tensor, name: str, bias: Array | None) -> Tensor:
+    """Convolve each of c channels with `depth_multiplier` kernels of its own, of an array (h, w, c, multiplier)."""
+    h, w, c = x.shape
+    size, strides, dilation = geometry(layer)
+    many = layer.integer("depth_multiplier", 1)
+    kernel = layer.weight(name, (*size, c, many))
+    inputs: list[Tensor | str] = [x, graph.constant(kernel.transpose(2, 3, 0, 1).reshape(c * many, 1, *size))]
+    if bias is not None:
+        inputs.append(graph.constant(layer.weight("bias", (c * many,))))
+    (rows, top, bottom), (columns, left, right) = (
+        window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
+    )
+    return graph.add(
+        "Conv", inputs, (rows, columns, c * many),
+        strides=strides, dilations=dilation, group=c, pads=[top, left, bottom, right],
+    )  # fmt: skip
+
+
 def batch_normalization(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, as one factor and one offset per channel."""
     axis = layer.get("axis", -1)
@@ -164,11 +207,11 @@ def pool2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     )
 
 
-def global_average_pooling2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
+def global_pooling2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     require_channels_last(layer)
     x = graph.channels_first(x)
     c = x.shape[2]
-    y = graph.add("GlobalAveragePool", [x], (1, 1, c))
+    y = graph.add(layer.kind.removesuffix("ing2D"), [x], (1, 1, c))  # GlobalAveragePool, GlobalMaxPool
     return y if layer.get("keepdims", False) is True else graph.reshape(y, (c,))
 
 
@@ -197,7 +240,7 @@ def paddings(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Return size, strides and dilation of a convolution's or pooling's windows, each for rows and columns."""
-    if layer.kind == "Conv2D":
+    if layer.kind in CONVOLUTIONS:
         return layer.pair("kernel_size", None), layer.pair("strides"), layer.pair("dilation_rate")
     size = layer.pair("pool_size", 2)
     strides = layer.pair("strides") if layer.get("strides", None) is not None else size
@@ -263,14 +306,46 @@ def reshape(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
 
 
 def add(graph: Graph, layer: Layer, *tensors: Tensor) -> Tensor:
-    if len(tensors) < 2 or len({tensor.shape for tensor in tensors}) != 1:
-        shapes = [tensor.shape for tensor in tensors]
-        raise BadModel("unsupported", f"the layer {layer.name!r} adds the shapes {shapes}; they must be alike")
-    first, *others = tensors
-    for other in others:
-        other = graph.channels_first(other) if first.channels_first else graph.channels_last(other)
-        first = graph.add("Add", [first, other], first.shape)
-    return first
+    return combine(graph, layer, "Add", tensors, tensors[0].shape)
+
+
+def average(graph: Graph, layer: Layer, *tensors: Tensor) -> Tensor:
+    return combine(graph, layer, "Mean", tensors, tensors[0].shape)
+
+
+def multiply(graph: Graph, layer: Layer, *tensors: Tensor) -> Tensor:
+    """Multiply alike shapes, or (h, w, c) and (1, 1, c), which weighs the channels (Hu, Shen and Sun 2018)."""
+    shape = max((tensor.shape for tensor in tensors), key=math.prod)
+    weights = (1, 1, shape[-1])
+    return combine(graph, layer, "Mul", tensors, shape, alike={shape, weights} if len(shape) == 3 else {shape})
+
+
+def concatenate(graph: Graph, layer: Layer, *tensors: Tensor) -> Tensor:
+    """Put channels behind channels."""
+    first = tensors[0].shape
+    if layer.get("axis", -1) not in (-1, len(first)):
+        raise layer.wrong("axis", layer.get("axis", -1))
+    alike = {tensor.shape for tensor in tensors if tensor.shape[:-1] == first[:-1]}
+    shape = (*first[:-1], sum(tensor.shape[-1] for tensor in tensors))
+    axis = 1 if tensors[0].channels_first else len(first)
+    return combine(graph, layer, "Concat", tensors, shape, alike=alike, axis=axis)
+
+
+def combine(
+    graph: Graph, layer: Layer, operator: str, tensors: Sequence[Tensor], shape: Shape,
+    alike: set[Shape] | None = None, **attributes: Any,
+) -> Tensor:  # fmt: skip
+    """Make one tensor of several, whose shapes are `alike`, and which come to lie as the first one does."""
+    shapes = [tensor.shape for tensor in tensors]
+    if len(tensors) < 2 or not set(shapes) <= (alike or {shape}):
+        raise BadModel("unsupported", f"the layer {layer.name!r} is given the shapes {shapes}; they must be alike")
+    turned = [graph.channels_first(x) if tensors[0].channels_first else graph.channels_last(x) for x in tensors]
+    y = turned[0]
+    if operator in ("Concat", "Mean"):
+        return graph.add(operator, turned, shape, **attributes)
+    for other in turned[1:]:
+        y = graph.add(operator, [y, other], shape)
+    return y
 
 
 # --- element by element -------------------------------------------------------------------------
@@ -331,14 +406,20 @@ def activate(graph: Graph, layer: Layer, x: Tensor, name: Any) -> Tensor:
 LAYERS: dict[str, Callable[..., Tensor]] = {
     "Dense": dense,
     "Conv2D": conv2d,
+    "DepthwiseConv2D": depthwise_conv2d,
+    "SeparableConv2D": separable_conv2d,
     "BatchNormalization": batch_normalization,
     "MaxPooling2D": pool2d,
     "AveragePooling2D": pool2d,
-    "GlobalAveragePooling2D": global_average_pooling2d,
+    "GlobalAveragePooling2D": global_pooling2d,
+    "GlobalMaxPooling2D": global_pooling2d,
     "ZeroPadding2D": zero_padding2d,
     "Flatten": flatten,
     "Reshape": reshape,
     "Add": add,
+    "Average": average,
+    "Multiply": multiply,
+    "Concatenate": concatenate,
     "Rescaling": rescaling,
     "ReLU": relu,
     "Softmax": softmax,
@@ -353,11 +434,13 @@ LAYERS: dict[str, Callable[..., Tensor]] = {
 ARITHMETIC_FREE = {"Reshape", "Flatten", "ZeroPadding2D"} | {
     kind for kind, layer in LAYERS.items() if layer is identity
 }
-WINDOWED = {"Conv2D", "MaxPooling2D", "AveragePooling2D"}
+CONVOLUTIONS = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D"}
+WINDOWED = CONVOLUTIONS | {"MaxPooling2D", "AveragePooling2D"}
 POINTWISE = {"Rescaling", "BatchNormalization", "ReLU", "Activation"} | {
     kind for kind, layer in LAYERS.items() if layer is identity
 }
-WEIGHTED = {"Dense", "Conv2D", "BatchNormalization"}
+WEIGHTED = CONVOLUTIONS | {"Dense", "BatchNormalization"}
+SEVERAL = {"Add", "Average", "Multiply", "Concatenate"}  # take more than one input
 
 
 def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
@@ -366,7 +449,7 @@ def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
         raise BadModel("unsupported", f"the layer {layer.name!r}, a {layer.kind}, stands where it means nothing")
     if layer.kind not in WEIGHTED:
         layer.expect()
-    if layer.kind != "Add" and len(inputs) != 1:
+    if layer.kind not in SEVERAL and len(inputs) != 1:
         raise BadModel("unsupported", f"the layer {layer.name!r} has {len(inputs)} inputs")
     return LAYERS[layer.kind](graph, layer, *inputs)
 

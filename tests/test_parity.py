@@ -21,6 +21,7 @@ from onnx import numpy_helper
 
 from digits import convert
 from digits.activations import ACTIVATIONS
+from digits.errors import BadModel
 from digits.image import Pixels
 from digits.network import Network
 
@@ -115,6 +116,18 @@ def residual(keras: Any) -> Any:
     return keras.Model(image, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
 
 
+def weighted_channels(keras: Any) -> Any:
+    """Squeeze and excite; and a product and a concatenation of tensors of unlike layout."""
+    layers = keras.layers
+    image = keras.Input((28, 28, 1))
+    x = layers.Conv2D(4, 3, strides=2, activation="relu")(image)
+    weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    x = layers.Multiply()([x, layers.Conv2D(4, 1, activation="sigmoid")(weights)])
+    mixed = layers.Dense(4, activation="tanh")(x)
+    x = layers.Concatenate()([layers.Multiply()([mixed, x]), x, mixed])
+    return keras.Model(image, layers.Dense(10, activation="softmax")(layers.Flatten()(x)))
+
+
 def shared(keras: Any) -> Any:
     """One layer called three times, the model's output among the earlier calls."""
     layers = keras.layers
@@ -140,6 +153,7 @@ MODELS: dict[str, Build] = {
     "softmax, then Flatten": with_dropped_dimensions,
     "Functional": functional,
     "Add": residual,
+    "Multiply, Concatenate": weighted_channels,
     "shared layer": shared,
 }
 
@@ -157,6 +171,24 @@ LAYERS: dict[str, Build] = {
     "Conv2D oblong": stack(lambda k: [k.Conv2D(4, (1, 5)), k.Conv2D(4, (4, 2), padding="same")]),
     "Conv2D without bias": stack(lambda k: [k.Conv2D(4, 3, use_bias=False)]),
     "Conv2D after Conv2D": stack(lambda k: [k.Conv2D(4, 3, activation="relu"), k.Conv2D(5, 3, activation="tanh")]),
+    "DepthwiseConv2D": stack(lambda k: [k.Conv2D(4, 3), k.DepthwiseConv2D(3)]),
+    "DepthwiseConv2D all": stack(
+        lambda k: [
+            k.Conv2D(4, 3),
+            k.DepthwiseConv2D((3, 5), strides=2, padding="same", depth_multiplier=3, activation="relu"),
+        ]
+    ),
+    "DepthwiseConv2D dilation": stack(
+        lambda k: [k.Conv2D(4, 3), k.DepthwiseConv2D(3, dilation_rate=2, use_bias=False)]
+    ),
+    "SeparableConv2D": stack(lambda k: [k.Conv2D(4, 3), k.SeparableConv2D(6, 3, activation="swish")]),
+    "SeparableConv2D all": stack(
+        lambda k: [
+            k.Conv2D(4, 3),
+            k.SeparableConv2D(5, 3, strides=2, padding="same", depth_multiplier=2, use_bias=False),
+        ]
+    ),
+    "GlobalMaxPooling2D": stack(lambda k: [k.Conv2D(9, 3, activation="relu"), k.GlobalMaxPooling2D()]),
     "MaxPooling2D": stack(lambda k: [k.Conv2D(3, 3), k.MaxPooling2D()]),
     "MaxPooling2D strides": stack(lambda k: [k.Conv2D(3, 3), k.MaxPooling2D((3, 2), strides=(2, 3))]),
     "MaxPooling2D same": stack(lambda k: [k.Conv2D(3, 3), k.MaxPooling2D(3, strides=(5, 3), padding="same")]),
@@ -258,6 +290,25 @@ def test_logits_become_probabilities(keras: Any, pixels: Pixels, tmp_path: Path)
         expected = exponentials / exponentials.sum(1, keepdims=True)
         assert expected.std() > 0.01
         np.testing.assert_allclose(network_of(model, tmp_path)(pixels), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_an_ensemble_gives_the_mean_of_its_members(keras: Any, pixels: Pixels, tmp_path: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((784,))
+    members = [layers.Dense(10, activation="softmax")(image) for _ in range(3)]
+    model = keras.Model(image, layers.Average()(members))
+    randomise(model)
+    expected = answers(model, pixels / 255)
+    assert expected.std(0).mean() > 0.01
+    np.testing.assert_allclose(network_of(model, tmp_path)(pixels), expected, rtol=0, atol=TOLERANCE)
+
+
+def test_a_mean_of_anything_but_probabilities_is_refused(keras: Any, tmp_path: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((784,))
+    members = [layers.Dense(10, activation=name)(image) for name in ("softmax", "sigmoid")]
+    with pytest.raises(BadModel, match="ends in Mean"):
+        network_of(keras.Model(image, layers.Average()(members)), tmp_path)
 
 
 def test_the_classic_has_225034_parameters(keras: Any, tmp_path: Path) -> None:
