@@ -7,8 +7,9 @@ unknown hand can be read in a process of its own:
 
     python -m digits.convert < mnist_cnn_model.h5 > mnist_cnn_model.onnx
 
-The network has one input, `pixels`, uint8 (n, 28, 28), and one output, `probabilities`,
-float32 (n, 10). Keras isn't needed for any of this.
+The network has one input, `pixels`, uint8 (n, 28, 28), and two outputs, both float32: `probabilities`
+(n, 10), which are those of Keras, and `judgements` (n, 11), these and the presence of a digit. Keras
+isn't needed for any of this.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def build(saved: SavedModel) -> onnx.ModelProto:
         wiring = chain([layer for layer, _ in layers])
     else:
         wiring = follow(layers, saved.config["config"])
-    output = as_probabilities(graph, connect(graph, wiring))
-    graph.nodes.append(helper.make_node("Identity", [output.name], ["probabilities"]))
+    probabilities, presence = as_answer(graph, connect(graph, wiring))
+    graph.nodes.append(helper.make_node("Identity", [probabilities.name], ["probabilities"]))
+    graph.nodes.append(helper.make_node("Concat", ["probabilities", presence.name], ["judgements"], axis=1))
     model = wrap(graph)
     helper.set_model_props(model, describe(saved, [layer for layer, _ in layers]))
     onnx.checker.check_model(model)
@@ -76,8 +78,9 @@ def wrap(graph: Graph) -> onnx.ModelProto:
     """Declare what goes in and what comes out."""
     pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 28, 28])
     probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", CLASSES])
+    judgements = helper.make_tensor_value_info("judgements", TensorProto.FLOAT, ["n", CLASSES + 1])
     return helper.make_model(
-        helper.make_graph(graph.nodes, "digits", [pixels], [probabilities], graph.constants),
+        helper.make_graph(graph.nodes, "digits", [pixels], [probabilities, judgements], graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
         producer_name="digits", producer_version=__version__,
     )  # fmt: skip
@@ -324,22 +327,46 @@ def input_shape(first: Layer) -> Shape:
     return shape
 
 
+def as_answer(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the probabilities (10,), and how likely there is a digit at all (1,).
+
+    The latter is the sigmoid of the negative free energy of the logits (Liu and others 2020); of
+    several networks, the mean, as for the probabilities.
+    """
+    probabilities = as_probabilities(graph, x)
+    softmaxes = ends(graph, probabilities.name)
+    every = [presence(graph, graph.tensor(node.input[0])) for node in softmaxes]
+    return probabilities, graph.add("Mean", every, (1,)) if len(every) > 1 else every[0]
+
+
+def presence(graph: Graph, logits: Tensor) -> Tensor:
+    row = graph.reshape(logits, (CLASSES,))
+    energy = graph.add("ReduceLogSumExp", [row, graph.constant(np.array([1], np.int64))], (1,), keepdims=1)
+    return graph.add("Sigmoid", [energy], (1,))
+
+
 def as_probabilities(graph: Graph, x: Tensor) -> Tensor:
     """Check that ten numbers come out, and that they are probabilities; logits get their softmax here."""
     if x.shape != (CLASSES,):
         raise BadModel("unsupported", f"the model gives {x.shape}; ten probabilities are needed")
-    makers = {node.output[0]: node for node in graph.nodes}
-    end = last_arithmetic(makers, x.name)
-    ends = [last_arithmetic(makers, name) for name in end.input] if end.op_type == "Mean" else [end]
-    if all(one.op_type == "Softmax" and graph.shapes[one.output[0]][-1] == CLASSES for one in ends):
-        return x  # of a network, or the mean of several
-    if end.op_type not in LINEAR:
-        raise BadModel("unsupported", f"the model ends in {end.op_type}, which gives no probabilities; use softmax")
+    last = ends(graph, x.name)
+    if all(node.op_type == "Softmax" and graph.shapes[node.output[0]][-1] == CLASSES for node in last):
+        return x
+    kind = last[0].op_type if len(last) == 1 else "Mean"
+    if kind not in LINEAR:
+        raise BadModel("unsupported", f"the model ends in {kind}, which gives no probabilities; use softmax")
     return graph.add("Softmax", [x], x.shape, axis=-1)
 
 
+def ends(graph: Graph, name: str) -> list[onnx.NodeProto]:
+    """Return the node that made a value; for a mean, those that made what it is the mean of."""
+    makers = {node.output[0]: node for node in graph.nodes}
+    last = last_arithmetic(makers, name)
+    return [last_arithmetic(makers, part) for part in last.input] if last.op_type == "Mean" else [last]
+
+
 def last_arithmetic(makers: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto:
-    """Return the node that made a value, in another shape perhaps; a mean of probabilities is one."""
+    """Return the node that made a value, in another shape perhaps; a mean over places is one."""
     node = makers[name]
     while node.op_type in {"Reshape", "Transpose", "GlobalAveragePool"}:
         node = makers[node.input[0]]

@@ -14,6 +14,7 @@ from digits.errors import BadModel
 from digits.image import SIDE, Pixels
 
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
+Judgements = NDArray[np.float32]  # (n, 11): probabilities, and then the presence of a digit, from 0 to 1
 
 
 class Network:
@@ -38,9 +39,21 @@ class Network:
 
     def __call__(self, batch: Pixels) -> Probabilities:
         """Return (n, 10) probabilities for (n, 28, 28) pixels, n ≥ 1."""
+        return self._run("probabilities", batch)
+
+    def judge(self, batch: Pixels) -> Judgements:
+        """Return (n, 11) judgements for (n, 28, 28) pixels, n ≥ 1.
+
+        The presence of a digit is the sigmoid of the logarithm of the sum of the exponentials of the
+        logits: a network that was shown what is no digit says by it that there is one. For any other
+        it is near 1, and tells little.
+        """
+        return self._run("judgements", batch)
+
+    def _run(self, output: str, batch: Pixels) -> NDArray[np.float32]:
         if batch.dtype != np.uint8 or batch.shape[1:] != (SIDE, SIDE):
             raise ValueError(f"a batch is uint8 (n, 28, 28), not {batch.dtype} {batch.shape}")
-        return np.asarray(self._session.run(["probabilities"], {"pixels": batch})[0])
+        return np.asarray(self._session.run([output], {"pixels": batch})[0])
 
 
 def prepare() -> Any:

@@ -29,7 +29,7 @@ from digits.bundle import Bundle, Manifest
 from digits.conversion import Conversion, convert
 from digits.errors import Refused
 from digits.image import SIDE, Pixels
-from digits.network import Network, Probabilities
+from digits.network import Judgements, Network
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
@@ -44,9 +44,9 @@ class NoModel(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """`predict` maps (n, 28, 28) pixels to (n, 10) probabilities and may be called from any thread."""
+    """`judge` maps (n, 28, 28) pixels to (n, 11) judgements and may be called from any thread."""
 
-    predict: Callable[[Pixels], Probabilities]
+    judge: Callable[[Pixels], Judgements]
     manifest: Manifest
     path: Path  # the folder that holds the model, for its plots
     inline: int = 1  # images that it reads in no more time than the event loop can spare
@@ -56,7 +56,7 @@ class Engine:
         return {"version": self.manifest["version"], "sha256": self.manifest["model"]["sha256"]}
 
     def threshold(self, name: str) -> float:
-        """Return a confidence below which there is no digit: "not_a_digit" for images, "doubtful" within numbers.
+        """Return the "presence" below which an image holds no digit, or the "confidence" for those within numbers.
 
         It is 0 where the manifest names none.
         """
@@ -72,21 +72,21 @@ class Engine:
 
 def load(found: Bundle, model: bytes) -> Engine:
     """Check and warm up what was read, and converted to ONNX. Raises `BadModel` and `BadBundle`."""
-    predict = Network(model)
-    bundle.check_golden(found, predict)
-    inline = int(LOOP_SECONDS / duration(predict))
-    facts = {"parameters": predict.parameters, "keras_version": predict.keras_version}
+    reader = Network(model)
+    bundle.check_golden(found, reader)
+    inline = int(LOOP_SECONDS / duration(reader.judge))
+    facts = {"parameters": reader.parameters, "keras_version": reader.keras_version}
     manifest = found.manifest | {"model": facts | found.manifest["model"]}
-    return Engine(predict, manifest, found.path, inline)
+    return Engine(reader.judge, manifest, found.path, inline)
 
 
-def duration(predict: Callable[[Pixels], Probabilities]) -> float:
+def duration(judge: Callable[[Pixels], Judgements]) -> float:
     """Return the seconds that one image takes, the first runs aside: these allocate."""
     image = np.zeros((1, SIDE, SIDE), np.uint8)
 
     def once() -> float:
         start = time.perf_counter()
-        predict(image)
+        judge(image)
         return time.perf_counter() - start
 
     return min(once() for _ in range(5))

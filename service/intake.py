@@ -1,4 +1,4 @@
-"""What `/predict` and `/read` share: from a request to its images, decoded, and from pixels to probabilities.
+"""What `/predict` and `/read` share: from a request to its images, decoded, and from pixels to judgements.
 
     body -> items -> looked at -> pixels -> batcher -> engine
 
@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from digits.errors import BadImage
 from digits.image import Pixels
-from digits.network import Probabilities
+from digits.network import Judgements
 from service.batcher import Batcher
 from service.bodies import Bodies
 from service.engine import Engine
@@ -112,9 +112,9 @@ class Intake:
             raise ClientDisconnect
         return await in_thread(self._large, decode_large, outcome, look)
 
-    async def ask(self, engine: Engine, pixels: Pixels) -> Probabilities:
-        """Return the (n, 10) probabilities of (n, 28, 28) pixels, n ≥ 1."""
-        rows = await self._batcher.submit(engine.predict, pixels, inline=engine.inline)
+    async def ask(self, engine: Engine, pixels: Pixels) -> Judgements:
+        """Return the (n, 11) judgements of (n, 28, 28) pixels, n ≥ 1."""
+        rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline)
         if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
             raise RuntimeError("the network answered with what is no number")
         return rows

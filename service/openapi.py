@@ -64,7 +64,7 @@ def predict_parameters() -> list[dict[str, Any]]:
             "name": "explain", "in": "query", "schema": explain,
             "description": "also tell what the network saw of each image, and how that came about",
         },
-        threshold("confidence below which an image holds no digit; by default what the model's manifest says"),
+        threshold("presence below which an image holds no digit; by default what the model's manifest says"),
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from digits.errors import BadImage
 from digits.image import SIDE, Sight
-from digits.network import Probabilities
+from digits.network import Judgements
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Found, Intake
@@ -42,22 +42,22 @@ class Predictor:
         return await self.intake.serve(request, headers, answer)
 
     async def _respond(
-        self, engine: Engine, images: Images, rows: Probabilities, wished: PredictWishes, to_npy: bool
+        self, engine: Engine, images: Images, rows: Judgements, wished: PredictWishes, to_npy: bool
     ) -> Response:
         status = 200 if len(images.refused) < len(rows) else 422
         if to_npy:
-            return Response(as_npy(rows), status, engine.headers, "application/x-npy")
+            return Response(as_npy(rows[:, :10]), status, engine.headers, "application/x-npy")
         quick = len(rows) <= FEW and not wished.explain
         arguments = engine, images, rows, wished
         body = as_json(*arguments) if quick else await self.intake.off_loop(as_json, *arguments)
         return Response(body, status, media_type="application/json")
 
-    async def _predict(self, engine: Engine, images: Images) -> Probabilities:
-        """Return (n, 10) probabilities, NaN for what was refused."""
+    async def _predict(self, engine: Engine, images: Images) -> Judgements:
+        """Return (n, 11) judgements, NaN for what was refused."""
         if not images.refused:
             return await self.intake.ask(engine, images.pixels)
         good = [index for index in range(len(images.pixels)) if index not in images.refused]
-        rows = np.full((len(images.pixels), 10), np.nan, np.float32)
+        rows = np.full((len(images.pixels), 11), np.nan, np.float32)
         if good:
             rows[good] = await self.intake.ask(engine, images.pixels[good])
         return rows

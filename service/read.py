@@ -83,9 +83,13 @@ class Reader:
         return head | await self.intake.off_loop_slowly(reading_of, engine, survey, rows, wished)
 
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Probabilities]:
-        """Return the probabilities of the candidates of each image; all go through the network together."""
+        """Return the probabilities of the candidates of each image; all go through the network together.
+
+        A candidate may be no digit, so they are those that it is one, and which: their sum is its presence.
+        """
         pixels = await self.intake.off_loop_slowly(together, surveys)
-        rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, 10), np.float32)
+        judged = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, 11), np.float32)
+        rows = judged[:, :10] * judged[:, 10:]
         counts = [survey.count if isinstance(survey, Survey) else 0 for survey in surveys]
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]
 
@@ -120,7 +124,7 @@ def together(surveys: Sequence[Survey | BadImage]) -> Pixels:
 
 
 def reading_of(engine: Engine, survey: Survey, rows: Probabilities, wished: ReadWishes) -> dict[str, Any]:
-    threshold = engine.threshold("doubtful") if wished.threshold is None else wished.threshold
+    threshold = engine.threshold("confidence") if wished.threshold is None else wished.threshold
     lines = [line for line in survey.lines(rows, wished.pattern) if line.digits or wished.boxes]
     said = [line_as_json(line, threshold, wished.pattern) for line in lines]
     sure = [line.confidence for line in lines if line.digits]

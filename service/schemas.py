@@ -47,6 +47,7 @@ class Prediction(BaseModel):
     reason: Literal["blank", "several_digits", "not_a_digit"] | None = Field(description="why there is no digit")
     confidence: float = Field(description="the highest of the probabilities", ge=0, le=1)
     probabilities: list[float] = Field(description="of the digits 0 to 9", min_length=10, max_length=10)
+    presence: float = Field(description="how likely there is a digit at all", ge=0, le=1)
     alternatives: list[tuple[int, float]] = Field(description="the next best digits and their probabilities")
     explanation: Explanation | None = Field(default=None, description="only with `?explain=true`")
 

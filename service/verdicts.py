@@ -17,7 +17,7 @@ from PIL import Image
 
 from digits.errors import BadImage
 from digits.image import Pixels, Sight
-from digits.network import Probabilities
+from digits.network import Judgements, Probabilities
 from service.engine import Engine
 from service.items import Images
 from service.wishes import PredictWishes
@@ -31,25 +31,26 @@ def as_npy(rows: Probabilities) -> bytes:
     return file.getvalue()
 
 
-def as_json(engine: Engine, images: Images, rows: Probabilities, wishes: PredictWishes) -> bytes:
+def as_json(engine: Engine, images: Images, rows: Judgements, wishes: PredictWishes) -> bytes:
     answer = {"model": engine.identity, "predictions": list(predictions(engine, images, rows, wishes))}
     return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def predictions(engine: Engine, images: Images, rows: Probabilities, wishes: PredictWishes) -> Iterator[dict[str, Any]]:
+def predictions(engine: Engine, images: Images, rows: Judgements, wishes: PredictWishes) -> Iterator[dict[str, Any]]:
     names, sights = images.names or [None] * len(rows), images.sights or [None] * len(rows)
-    threshold = engine.threshold("not_a_digit") if wishes.threshold is None else wishes.threshold
+    threshold = engine.threshold("presence") if wishes.threshold is None else wishes.threshold
     for index, (name, sight, row) in enumerate(zip(names, sights, rows, strict=True)):
         if refused := images.refused.get(index):
             yield failure(index, name, refused)
             continue
         pixels = images.pixels[index]
-        order = row.argsort()
+        probabilities, presence = row[:10], row[10]
+        order = probabilities.argsort()
         best = int(order[-1])
-        reason = doubt(pixels, sight, row[best], threshold)
+        reason = doubt(pixels, sight, presence, threshold)
         answer = {
             "index": index, "name": name, "digit": None if reason else best, "reason": reason,
-            "confidence": row[best], "probabilities": row,
+            "confidence": row[best], "probabilities": probabilities, "presence": presence,
             "alternatives": [(int(digit), row[digit]) for digit in order[-2 : -2 - ALTERNATIVES : -1]],
         }  # fmt: skip
         yield answer | {"explanation": explanation(pixels, sight)} if wishes.explain else answer
@@ -59,13 +60,13 @@ def failure(index: int, name: str | None, refused: BadImage) -> dict[str, Any]:
     return {"index": index, "name": name, "error": {"code": refused.code, "message": str(refused)}}
 
 
-def doubt(pixels: Pixels, sight: Sight | None, confidence: float, threshold: float) -> str | None:
+def doubt(pixels: Pixels, sight: Sight | None, presence: float, threshold: float) -> str | None:
     """Return why no digit is to be given, if there is a reason."""
     if not pixels.any():
         return "blank"
     if sight is not None and sight.others:
         return "several_digits"
-    return "not_a_digit" if confidence < threshold else None
+    return "not_a_digit" if presence < threshold else None
 
 
 def explanation(pixels: Pixels, sight: Sight | None) -> dict[str, Any]:

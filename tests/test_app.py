@@ -219,10 +219,10 @@ async def test_what_is_no_digit_gets_none_and_the_reason(client: httpx.AsyncClie
 async def test_the_threshold_is_the_manifests_unless_a_request_says_otherwise(published: Path) -> None:
     manifest = bundle.read_current(published).manifest
     assert "thresholds" not in manifest
-    engine = Engine(lambda batch: np.full((len(batch), 10), 0.1, np.float32), manifest, published)
-    assert engine.threshold("not_a_digit") == 0
-    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": 0.6}}).threshold("not_a_digit") == 0.6
-    assert replace(engine, manifest=manifest | {"thresholds": {"not_a_digit": "high"}}).threshold("not_a_digit") == 0
+    engine = Engine(lambda batch: np.full((len(batch), 11), 0.1, np.float32), manifest, published)
+    assert engine.threshold("presence") == 0
+    assert replace(engine, manifest=manifest | {"thresholds": {"presence": 0.6}}).threshold("presence") == 0.6
+    assert replace(engine, manifest=manifest | {"thresholds": {"presence": "high"}}).threshold("presence") == 0
 
 
 @pytest.mark.parametrize("query", ["threshold=high", "threshold=2", "threshold=nan", "threshold=", "explain=perhaps"])

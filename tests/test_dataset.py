@@ -40,14 +40,14 @@ def write_classes(folder: Path, pixels: NDArray[np.uint8], labels: NDArray[np.ui
 
 
 def load(path: Path | None) -> dataset.Dataset:
-    return dataset.load(path, validation=0.1, seed=0)
+    return dataset.load(path, validation=0.1)
 
 
 # --- good data ----------------------------------------------------------------------------------
 
 
 def test_the_projects_own_mnist_is_whole() -> None:
-    data = dataset.load(None, validation=1 / 12, seed=0)
+    data = dataset.load(None, validation=1 / 12)
     assert (len(data.train), len(data.validation), len(data.test)) == (54_999, 5_001, 10_000)
     assert np.bincount(data.test.labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 

@@ -40,7 +40,7 @@ async def test_a_model_that_appears_is_taken_up(tmp_path: Path, h5: bytes) -> No
         await until(lambda: version(models) == made.version)
         assert models.refusal is None
         pixels, _ = mnist(5)
-        assert models.engine.predict(pixels).shape == (5, 10)
+        assert models.engine.judge(pixels).shape == (5, 11)
 
 
 async def test_a_folder_that_appears_later_is_found(tmp_path: Path, h5: bytes) -> None:

@@ -121,7 +121,7 @@ async def test_what_a_doubtful_digit_may_be_is_among_its_alternatives(client: ht
 
 
 async def test_numbers_have_a_threshold_of_their_own(serve: Serve, tmp_path: Path) -> None:
-    publish(tmp_path, features(), thresholds={"not_a_digit": 0.0, "doubtful": 1.0})
+    publish(tmp_path, features(), thresholds={"presence": 0.0, "confidence": 1.0})
     async with serve(Settings(models=tmp_path)) as strict:
         assert (await ask(strict))["text"] == "???"
         response = await strict.post("/predict", content=png(drawn(FOUR[0])), headers={"content-type": "image/png"})

@@ -6,12 +6,16 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 
 from digits import bundle, network
-from digits.errors import Refused
+from digits.errors import BadModel, Refused
+from digits.network import Network
 from trainer import dataset
+from trainer.architectures import UnknownArchitecture
 from trainer.config import Config
 from trainer.dataset import BadData, Dataset
+from trainer.memory import keep_freed
 
 PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
@@ -22,10 +26,11 @@ def main() -> int:
         say(f"{served} is published already; nothing to do")
         return PUBLISHED
     try:
-        data = dataset.load(config.data, validation=config.validation, seed=config.seed, share=config.share)
+        data = dataset.load(config.data, validation=config.validation, share=config.share)
         check_output(config)  # better to learn it now than after the training
-        return run(config, data)
-    except BadData as exc:
+        taught_by = network.load(config.teacher.read_bytes()) if config.teacher else None
+        return run(config, data, taught_by)
+    except (BadData, BadModel, UnknownArchitecture, OSError) as exc:
         say(f"error: {exc}")
         return BAD_INPUT
     except KeyboardInterrupt:
@@ -33,41 +38,49 @@ def main() -> int:
         return INTERRUPTED
 
 
-def run(config: Config, data: Dataset) -> int:
+def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     started = time.perf_counter()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
     import keras  # takes seconds, so that bad flags and bad data are reported before
 
-    from trainer import calibrate, fit, plots, publish
+    from trainer import architectures, calibrate, fit, plots, publish
     from trainer.evaluate import evaluate
-    from trainer.model import build
 
+    keep_freed()
     keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        fit.be_deterministic()
+    imported = time.perf_counter()
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
-    model = build()
-    history = fit.fit(model, data.train, data.validation, config)
-    held = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0)
-    temperature = calibrate.fit_temperature(held, data.validation.labels)
+    build = partial(architectures.find(config.architecture), dropout=config.dropout)
+    model, history = fit.fit(build, data.train, data.validation, config, teacher)
+    temperature = calibrate.fit_temperature(fit.predict(model, data.validation.pixels), data.validation.labels)
     calibrate.cool(model, temperature)
-    probabilities = model.predict(fit.network_input(data.test.pixels), batch_size=500, verbose=0)
+    trained = time.perf_counter()
+    probabilities = fit.predict(model, data.test.pixels)
     report = evaluate(probabilities, data.test.labels)
-    say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
-    figures = plots.draw(history, report, data.test, probabilities)
-    files = {f"{bundle.PLOTS}/{name}": figure for name, figure in figures.items()}
-    doubts = model.predict(fit.network_input(data.validation.pixels), batch_size=500, verbose=0).max(1)
     error = calibrate.calibration_error(probabilities, data.test.labels)
+    evaluated = time.perf_counter()
+    say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
     say(f"calibrated by a temperature of {temperature:.2f}: error {error:.4f} on the test set")
+    files = {
+        f"{bundle.PLOTS}/{name}": figure
+        for name, figure in plots.draw(history, report, data.test, probabilities).items()
+    }
     facts = {
-        "thresholds": publish.thresholds(doubts),
         "data": publish.data_facts(data),
-        "training": config.hyper_parameters() | {"seconds": round(time.perf_counter() - started, 1)},
+        "training": config.hyper_parameters(),
+        "seconds": {
+            "import": round(imported - started, 2), "train": round(trained - imported, 2),
+            "evaluate": round(evaluated - trained, 2),
+        },
         "calibration": {"temperature": temperature, "test_error": error},
         "test": report.summary(),
-    }
+    }  # fmt: skip
     try:
         made = publish.publish(
-            config.output, model, data.test, probabilities, facts,
+            config.output, model, data, probabilities, facts,
             files | {"history.csv": fit.as_csv(history).encode()}, target_accuracy=config.target_accuracy,
         )  # fmt: skip
     except (publish.NotServed, Refused, OSError) as exc:

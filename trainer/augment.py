@@ -18,7 +18,6 @@ from digits.image import BOX, SIDE, Pixels
 
 Floats = NDArray[np.float32]  # (n, 28, 28) in [0, 1], or what its comment says
 
-AS_IT_IS = 0.3  # share of images that nothing is done to: what is served often has MNIST's own looks
 MIDDLE = 13.75  # index about which images are turned, near their centre of mass
 TURN = 7.0  # degrees, standard deviation; 20 at most
 SLANT = 0.3  # columns a row, at most
@@ -29,15 +28,20 @@ BEND = 0.9  # pixels, standard deviation, at each of 5 x 5 points
 STRETCHED = 0.3  # share of images that fill their box whatever their proportions, as some scanners leave them
 BLURRED = 0.2  # share that is seen out of focus, or small, and has broad soft strokes for it
 COARSE = 0.25  # share that is seen in few dots, black or white
+HIDDEN, PATCH = 0.1, 5  # share of which a square of paper hides a part, and its side in pixels
+NOISY, NOISE = 0.1, 0.08  # share with noise, and its standard deviation at most
 GAMMA = 0.4  # of its logarithm, at most
 
 
-def augment(pixels: Pixels, random: Generator) -> Floats:
-    """Return variants of (n, 28, 28) pixels, a share of them as they are."""
+def augment(pixels: Pixels, random: Generator, share: float) -> Floats:
+    """Return (n, 28, 28) pixels as floats, a share of them varied; the others as what is served mostly looks."""
     plain = pixels.astype(np.float32) / np.float32(255)
+    if not share:
+        return plain
     varied = bend(vary_strokes(plain, random), extents(pixels), random)
     varied = vary_ink(coarsen(blur(varied, random), random), random)
-    return np.where(chance(len(pixels), AS_IT_IS, random), plain, varied)
+    varied = add_noise(hide(varied, random), random)
+    return np.where(chance(len(pixels), share, random), varied, plain)
 
 
 def chance(n: int, share: float, random: Generator) -> NDArray[np.bool_]:
@@ -137,3 +141,21 @@ def coarsen(x: Floats, random: Generator) -> Floats:
 def vary_ink(x: Floats, random: Generator) -> Floats:
     gamma = np.exp(random.uniform(-GAMMA, GAMMA, (len(x), 1, 1))).astype(np.float32)
     return np.asarray(np.clip(x, 0, 1) ** gamma, np.float32)
+
+
+def hide(x: Floats, random: Generator) -> Floats:
+    """Lay a square of paper on a share of the images (DeVries and Taylor 2017), wherever ink may be."""
+    n = len(x)
+    corner = random.integers(4, SIDE - 4 - PATCH, (2, n, 1))
+    rows, columns = (corner <= np.arange(SIDE)) & (np.arange(SIDE) < corner + PATCH)  # (n, 28) each
+    patch = rows[:, :, np.newaxis] & columns[:, np.newaxis] & chance(n, HIDDEN, random)
+    return np.where(patch, np.float32(0), x)
+
+
+def add_noise(x: Floats, random: Generator) -> Floats:
+    """Add what a camera adds in poor light to a share of the images."""
+    chosen = np.flatnonzero(chance(len(x), NOISY, random))
+    strength = NOISE * random.random((len(chosen), 1, 1), np.float32)
+    noisy = x[chosen] + strength * random.standard_normal((len(chosen), SIDE, SIDE), np.float32)
+    x[chosen] = np.clip(noisy, 0, 1)
+    return x

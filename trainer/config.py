@@ -7,7 +7,15 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-METAVARS: dict[type, str] = {Path: "PATH", int: "N", float: "X"}
+METAVARS: dict[type, str] = {Path: "PATH", int: "N", float: "X", str: "NAME"}
+RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
+    "plain": {"epochs": 20, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.5, "label_smoothing": 0.05,
+              "average": 0.999},
+    "standard": {},
+    "full": {"epochs": 48, "average": 0.999},
+    "sprint": {"epochs": 2, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.1, "learning_rate": 4e-3,
+               "validation": 0.02},
+}  # fmt: skip
 QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9}
 QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
 
@@ -23,11 +31,24 @@ class Config:
         "test/ images by class; the MNIST that comes with the project if not given"
     )  # fmt: skip
     output: Path = setting(Path("models"), "where the bundle is published")
+    recipe: str = setting("standard", "other defaults: " + ", ".join(RECIPES))
+    architecture: str = setting("cnn", "cnn, resnet, efficientnet, an entry point, or a .py file with build()")
     epochs: int = setting(16, "passes over the training set")
     batch_size: int = setting(128, "images in one step")
     learning_rate: float = setting(2e-3, "of Adam at its highest; it warms up for a tenth of the steps, then falls")
+    dropout: float = setting(0.2, "rate behind the last hidden layer")
+    label_smoothing: float = setting(0.0, "share of each target that all digits share alike")
+    average: float = setting(0.0, "momentum of the moving average of the weights that is kept at the end; 0: none")
+    augmented: float = setting(0.7, "share of the images that are varied")
+    drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
+    outliers: float = setting(0.25, "images without a digit in each batch, for each that has one")
+    teacher: Path | None = setting(None, "a .h5 whose probabilities are half of each target (Hinton and others 2015)")
+    mixed_precision: bool = setting(False, "compute in bfloat16, where the processor has it; weights stay float32")
     validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
-    seed: int = setting(0, "of the split, the weights, the order and dropout")
+    seed: int = setting(0, "of the weights, the order, the variants and dropout")
+    deterministic: bool = setting(
+        False, "the same weights, bit for bit, each time on the same machine, if that is slower"
+    )
     target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
     share: float = setting(1.0, "share of the training set that is used")
     quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
@@ -43,8 +64,10 @@ class Config:
         )  # fmt: skip
         for item in fields(cls):
             add_flag(parser, item.name, item.default, item.metadata["help"])
-        if parser.parse_args(arguments).quick:
-            parser.set_defaults(**QUICK)
+        first = parser.parse_args(arguments)
+        if first.recipe not in RECIPES:
+            parser.error(f"--recipe must be one of {', '.join(RECIPES)}")
+        parser.set_defaults(**RECIPES[first.recipe] | (QUICK if first.quick else {}))
         config = cls(**vars(parser.parse_args(arguments)))
         problem = config.problem()
         if problem:
@@ -57,6 +80,12 @@ class Config:
             "--epochs must be at least 1": self.epochs >= 1,
             "--batch-size must be at least 1": self.batch_size >= 1,
             "--learning-rate must lie between 0 and 1": 0 < self.learning_rate < 1,
+            "--dropout must lie between 0 and 1": 0 <= self.dropout < 1,
+            "--label-smoothing must lie between 0 and 1": 0 <= self.label_smoothing < 1,
+            "--average must lie between 0 and 1": 0 <= self.average < 1,
+            "--augmented must lie between 0 and 1": 0 <= self.augmented <= 1,
+            "--drawn must lie between 0 and 10": 0 <= self.drawn <= 10,
+            "--outliers must lie between 0 and 10": 0 <= self.outliers <= 10,
             "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
             "--share must lie between 0 and 1": 0 < self.share <= 1,
             "--seed must lie between 0 and 4294967295": 0 <= self.seed < 2**32,
@@ -67,7 +96,8 @@ class Config:
     def hyper_parameters(self) -> dict[str, Any]:
         """Return what shapes the weights, as the manifest keeps it."""
         elsewhere = {"data", "output", "if_missing", "target_accuracy"}
-        return {key: value for key, value in asdict(self).items() if key not in elsewhere}
+        told = {key: value for key, value in asdict(self).items() if key not in elsewhere}
+        return told | {"teacher": self.teacher.name if self.teacher else None}
 
 
 def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str) -> None:

@@ -37,6 +37,7 @@ IDX_NAMES = {
 }
 MAX_IDX_BYTES = 1 << 30  # unpacked
 CLASSES = 10
+SPLIT = 0  # seed of what is held out
 TEST_SHARE = 6  # one image in so many is the test set of a folder that has none of its own
 
 Labels = NDArray[np.uint8]  # (n,)
@@ -67,18 +68,19 @@ class Dataset:
     sha256: str  # of all pixels and labels, in the order train + validation as loaded, then test
 
 
-def load(path: Path | None, *, validation: float, seed: int, share: float = 1.0) -> Dataset:
+def load(path: Path | None, *, validation: float, share: float = 1.0) -> Dataset:
     """Load the data at `path`, or the MNIST of the project, and hold a part of it out for validation.
 
-    Of what remains, `share` is used. Raises `BadData`.
+    It is the same part each time, so that models can be compared on it. Of what remains, `share` is
+    used. Raises `BadData`.
     """
     train, test = load_parts(path)
     digest = hashlib.sha256()
     for array in (train.pixels, train.labels, test.pixels, test.labels):
         digest.update(array.tobytes())
-    kept, held = split(train, validation, seed)
+    kept, held = split(train, validation, SPLIT)
     if share < 1:
-        _, kept = split(kept, share, seed)
+        _, kept = split(kept, share, SPLIT)
     return Dataset(kept, held, test, (path or MNIST).name, digest.hexdigest())
 
 

@@ -6,6 +6,8 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import keras
@@ -14,82 +16,94 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from digits.image import Pixels
-from trainer import pen
-from trainer.augment import augment
+from digits.network import Probabilities
+from trainer.batches import Batches, Teacher, one_hot
 from trainer.config import Config
-from trainer.dataset import CLASSES, Labels, Part
-from trainer.outliers import outliers
+from trainer.dataset import CLASSES, Part
 
 STEPS_AT_ONCE = 10  # steps between two returns to Python; saves a tenth of an epoch on a CPU
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
-OUTLIERS = 0.25  # images without a digit in each batch, for each that has one
-VARIETY = 0.5  # such images in all, for each of the training set; they are varied as the others are
-DRAWN = 0.2  # digits drawn by `trainer.pen`, for each of the training set: of hands that it has none of
 
 History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_loss", "seconds": one value an epoch
 
 
-def fit(model: keras.Model, train: Part, validation: Part, config: Config, out: TextIO = sys.stderr) -> History:
-    """Train for `config.epochs` and return what each epoch came to; the last weights stay."""
-    batch_size = min(config.batch_size, len(train))
-    variants = Variants(train, batch_size, config.seed)
-    steps = len(variants)
-    model.compile(
-        optimizer=keras.optimizers.Adam(schedule(config.learning_rate, steps * config.epochs)),
-        loss="categorical_crossentropy",
-        metrics=[accuracy],
-        steps_per_execution=min(STEPS_AT_ONCE, steps),
-        jit_compile=pays_to_compile(),
-    )
+def fit(
+    build: Callable[[], keras.Model], train: Part, validation: Part, config: Config,
+    teacher: Teacher | None = None, out: TextIO = sys.stderr,
+) -> tuple[keras.Model, History]:  # fmt: skip
+    """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay."""
+    with precision(config.mixed_precision):
+        model = build()
+    batches = Batches(train, config, teacher)
+    steps = len(batches)
     progress = Progress(config.epochs, steps, out)
-    fitted = model.fit(
-        variants, epochs=config.epochs, verbose=0, callbacks=[progress],
-        validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
-    )  # fmt: skip
-    return {key: [float(value) for value in values] for key, values in fitted.history.items()} | {
-        "seconds": progress.seconds
-    }
+    with giving_logits(model):
+        model.compile(
+            optimizer=optimizer(config, steps * config.epochs),
+            loss=open_set_loss,
+            metrics=[accuracy],
+            steps_per_execution=min(STEPS_AT_ONCE, steps),
+            jit_compile=pays_to_compile(),
+        )
+        fitted = model.fit(
+            batches, epochs=config.epochs, verbose=0, callbacks=[progress],
+            validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
+        )  # fmt: skip
+    history = {key: [float(value) for value in values] for key, values in fitted.history.items()}
+    return in_float32(model, build), history | {"seconds": progress.seconds}
 
 
-def accuracy(targets: Any, probabilities: Any) -> Any:
-    """Return the share of images with a digit that are read right; those without one count for nothing."""
-    sure = keras.ops.cast(keras.ops.max(targets, axis=-1) > 0.5, "float32")
-    same = keras.ops.argmax(targets, axis=-1) == keras.ops.argmax(probabilities, axis=-1)
-    return keras.ops.sum(sure * keras.ops.cast(same, "float32")) / keras.ops.sum(sure)
+@contextmanager
+def precision(mixed: bool) -> Iterator[None]:
+    """Have networks that are built meanwhile compute in bfloat16, or not."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy("mixed_bfloat16" if mixed else before)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
 
 
-class Variants(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
-    """Batches of a training set, in another order and varied otherwise in each epoch; alike for equal seeds.
+@contextmanager
+def giving_logits(model: keras.Model) -> Iterator[None]:
+    """Take the softmax off a network, for a loss that needs more than the probabilities."""
+    last = model.layers[-1]
+    softmax, last.activation = last.activation, keras.activations.linear
+    try:
+        yield
+    finally:
+        last.activation = softmax
 
-    Among them are images without a digit, whose target is that each digit is as likely.
+
+def in_float32(model: keras.Model, build: Callable[[], keras.Model]) -> keras.Model:
+    """Return a network with the same weights that computes, and is saved, in float32."""
+    fresh = build()
+    fresh.set_weights(model.get_weights())
+    return fresh
+
+
+def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
+    """Return Adam, whose weights are averaged where that is asked for (Polyak and Juditsky 1992)."""
+    rate = schedule(config.learning_rate, steps)
+    return keras.optimizers.Adam(rate, use_ema=config.average > 0, ema_momentum=config.average or None)
+
+
+def open_set_loss(targets: Any, logits: Any) -> Any:
+    """Return the cross-entropy of (n, 11) targets and ten logits, beside which that of no digit is 0.
+
+    So the logits say which digit there is, and how large they are all together whether there is one:
+    the negative free energy of Liu and others (2020), learnt from outliers (Hendrycks and others 2019).
     """
-
-    def __init__(self, part: Part, batch_size: int, seed: int) -> None:
-        super().__init__()
-        self.batch_size = batch_size
-        self.random = np.random.default_rng(seed)
-        self.part = with_drawn(part, self.random)
-        self.outliers = outliers(part.pixels, round(VARIETY * len(part)), self.random)
-        self.order = self.random.permutation(len(self.part))
-
-    def __len__(self) -> int:
-        return -(-len(self.part) // self.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        none = self.random.integers(len(self.outliers), size=round(OUTLIERS * len(chosen)))
-        varied = augment(np.concatenate([self.part.pixels[chosen], self.outliers[none]]), self.random)
-        unsure = np.full((len(none), CLASSES), 1 / CLASSES, np.float32)
-        return varied[..., np.newaxis], np.concatenate([one_hot(self.part.labels[chosen]), unsure])
-
-    def on_epoch_end(self) -> None:
-        self.order = self.random.permutation(len(self.part))
+    every = keras.ops.concatenate([logits, keras.ops.zeros_like(logits[:, :1])], axis=-1)
+    return -keras.ops.sum(targets * keras.ops.log_softmax(every), axis=-1)
 
 
-def with_drawn(part: Part, random: np.random.Generator) -> Part:
-    labels = random.integers(CLASSES, size=max(1, round(DRAWN * len(part)))).astype(np.uint8)
-    drawn = pen.digits(labels, random)
-    return Part(np.concatenate([part.pixels, drawn]), np.concatenate([part.labels, labels]))
+def accuracy(targets: Any, logits: Any) -> Any:
+    """Return the share of images with a digit that are read right; those without one count for nothing."""
+    digits = targets[:, :CLASSES]
+    sure = keras.ops.cast(keras.ops.sum(digits, axis=-1) > 0.5, "float32")
+    same = keras.ops.argmax(digits, axis=-1) == keras.ops.argmax(logits, axis=-1)
+    return keras.ops.sum(sure * keras.ops.cast(same, "float32")) / keras.ops.sum(sure)
 
 
 def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -100,13 +114,21 @@ def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningR
     )
 
 
+def be_deterministic() -> None:
+    """Have TensorFlow use no kernel whose sums depend on which thread comes first; JAX has none on a CPU."""
+    if keras.config.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+
+
+def predict(model: keras.Model, pixels: Pixels) -> Probabilities:
+    return np.asarray(model.predict(network_input(pixels), batch_size=500, verbose=0))
+
+
 def network_input(pixels: Pixels) -> NDArray[np.float32]:
     """Return (n, 28, 28, 1) floats in [0, 1]."""
     return np.asarray(pixels[..., np.newaxis], np.float32) / np.float32(255)
-
-
-def one_hot(labels: Labels) -> NDArray[np.float32]:
-    return np.eye(CLASSES, dtype=np.float32)[labels]
 
 
 def describe_device() -> str:

@@ -17,20 +17,19 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from digits import bundle, image, network
 from digits.bundle import Bundle, Manifest
 from digits.image import Pixels
-from digits.network import Network, Probabilities
+from digits.network import Judgements, Network, Probabilities
 from trainer.dataset import CLASSES, Dataset, Part
 
 PARITY_IMAGES = 1000
 PARITY_TOLERANCE = 1e-5
-DOUBTED = {  # share of true digits that may be taken for none
-    "not_a_digit": 0.0015,  # of images
-    "doubtful": 0.0003,  # within numbers, where other digits stand beside them
+DOUBTED = {  # share of the digits of a validation set that may be taken for none
+    "presence": 0.0015,  # of images
+    "confidence": 0.0003,  # within numbers, where other digits stand beside them
 }
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
 
@@ -52,7 +51,7 @@ class Proof:
 def publish(
     models: Path,
     model: keras.Model,
-    test: Part,
+    data: Dataset,
     probabilities: Probabilities,
     facts: Manifest,
     files: dict[str, bytes],
@@ -70,8 +69,9 @@ def publish(
             (path / name).write_bytes(content)
         model.save(path / bundle.H5_NAME)
         read_back = network.load((path / bundle.H5_NAME).read_bytes())
-        proof = prove(read_back, test, probabilities)
-        made = bundle.commit(path, facts | describe(model, test, probabilities, proof))
+        proof = prove(read_back, data.test, probabilities)
+        facts |= {"thresholds": thresholds(read_back.judge(data.validation.pixels))}
+        made = bundle.commit(path, facts | describe(model, data.test, probabilities, proof))
     bundle.check_golden(made, read_back)
     refusal = why_not(proof, target_accuracy)
     if refusal:
@@ -115,9 +115,14 @@ def golden_images(test: Part, probabilities: Probabilities) -> list[dict[str, An
     return [bundle.golden(digit, encode(test.pixels[i]), probabilities[i].tolist()) for digit, i in enumerate(index)]
 
 
-def thresholds(confidences: NDArray[np.float32]) -> dict[str, float]:
-    """Return the confidences that all but the shares of `DOUBTED` of the digits in a validation set have."""
-    return {name: round(float(np.quantile(confidences, share)), 3) for name, share in DOUBTED.items()}
+def thresholds(judged: Judgements) -> dict[str, float]:
+    """Return what all but the shares of `DOUBTED` of the digits in a validation set reach, from 0 to 1.
+
+    The confidence is that of a digit and that there is one, both together.
+    """
+    presence = judged[:, CLASSES]
+    reached = {"presence": presence, "confidence": judged[:, :CLASSES].max(1) * presence}
+    return {name: round(float(np.quantile(reached[name], share)), 3) for name, share in DOUBTED.items()}
 
 
 def data_facts(data: Dataset) -> dict[str, Any]:
