@@ -45,6 +45,7 @@ H5_NAME = "mnist_cnn_model.h5"
 MANIFEST_NAME = "manifest.json"
 CURRENT = "current"
 PLOTS = "plots"
+DEFAULT_MODEL = Path(__file__).parent / "pretrained"  # models that come with the project
 MAX_BYTES = 64 << 20  # of a file that is read into memory
 MAX_CURRENT = 200  # of the one that names a version
 GOLDEN_TOLERANCE = 1e-4  # on each probability; processors round differently, wrong weights differ by far more
@@ -84,6 +85,11 @@ def read_current(models: Path) -> Bundle:
     others = sorted(path.name for path in models.glob("*.h5"))
     only = f"only {', '.join(others)[:200]}" if others else "nothing that could be served"
     raise BadBundle("missing", f"there is no model in {models} yet, {only}; train one, or put a {H5_NAME} there")
+
+
+def read_served(models: Path, default: Path | None) -> Bundle:
+    """Read what `read_current` reads, or the default model while nothing has been published. Raises `BadBundle`."""
+    return read_current(models if any(contents(models)) or default is None else default)
 
 
 def current_version(models: Path) -> str:

@@ -24,9 +24,10 @@ def main() -> int:
         return 2
     conversion = Conversion()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; no matrices here, and threads don't go with forks
+    from digits import bundle
     from service.engine import Models
 
-    models = Models(settings.models)
+    models = Models(settings.models, bundle.DEFAULT_MODEL if settings.default_model else None)
     with models.reading(conversion):
         from service import server
         from service.app import create_app, import_api

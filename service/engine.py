@@ -99,8 +99,9 @@ Loaded = tuple[Engine | None, str | None]  # likewise
 class Models:
     """The engine that is served now, and what became of the latest attempt to replace it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, default: Path | None = None) -> None:
         self.folder = folder
+        self.default = default  # another one, for as long as nothing has been published
         self.refusal: str | None = None
         self._engine: Engine | None = None
         self._seen: Any = None  # the fingerprint of what was tried last
@@ -189,7 +190,7 @@ class Models:
         return load(found, model) if model else None, ignored
 
     def _read(self, convert: Callable[[bytes], bytes] = convert) -> Read:
-        found, ignored = bundle.read_current(self.folder), bundle.ignored(self.folder)
+        found, ignored = bundle.read_served(self.folder, self.default), bundle.ignored(self.folder)
         served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
         return found, None if served else convert(found.h5), ignored
 

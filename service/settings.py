@@ -23,6 +23,9 @@ class Settings:
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(8000, "port to listen on; 0 for any that is free")
     models: Path = setting(Path("models"), "folder in which bundles are published, or a `.h5` is dropped")
+    default_model: bool = setting(
+        True, "serve the model that comes with the project until one is published: `true` or `false`"
+    )
     workers: int = setting(0, "processes; 0: one per core, up to 4, or one where this isn't Linux")
     threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
     max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")

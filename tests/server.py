@@ -31,6 +31,7 @@ class Server:
 @contextmanager
 def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Server]:
     """Run `python -m service` on a free port until the end of the block."""
+    settings |= {"default_model": settings.get("default_model", False)}  # tests build what they need
     settings |= {"models": models, "workers": workers, "port": settings.get("port", 0)}
     environ = {f"DIGITS_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(

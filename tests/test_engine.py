@@ -59,6 +59,25 @@ async def test_a_newer_bundle_replaces_the_old_one(tmp_path: Path, h5: bytes) ->
         await until(lambda: version(models) == new.version)
 
 
+async def test_a_default_model_is_served_until_one_is_published(tmp_path: Path, h5: bytes) -> None:
+    default = publish(tmp_path / "default", templates(2.0))
+    models = Models(tmp_path / "models", tmp_path / "default")
+    models.folder.mkdir()
+    async with models.watched():
+        assert version(models) == default.version
+        made = await asyncio.to_thread(publish, tmp_path / "models", h5)
+        await until(lambda: version(models) == made.version)
+
+
+async def test_a_default_model_does_not_stand_in_for_one_that_is_refused(tmp_path: Path) -> None:
+    publish(tmp_path / "default", templates(2.0))
+    (tmp_path / bundle.H5_NAME).write_bytes(b"no model")
+    models = Models(tmp_path, tmp_path / "default")
+    async with models.watched():
+        assert version(models) is None
+        assert models.refusal is not None
+
+
 async def test_a_bare_file_dropped_by_hand_is_served(tmp_path: Path, h5: bytes) -> None:
     models = Models(tmp_path)
     async with models.watched():
