@@ -133,12 +133,13 @@ def fit(array: Grey) -> Sight:
     """Return the (28, 28) pixels of brightnesses, or these themselves."""
     if looks_like_mnist(array):
         return Sight(array.astype(np.uint8), unchanged=True, contrast=float(array.max()))
-    strength, dark = ink(array)
+    even = is_even(array)
+    strength, dark = ink(array, even)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
     if not mask.any():
         return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
-    choice = Choice(mask) if fills_picture(array) else one_digit(mask)
+    choice = Choice(mask) if may_fill(array.shape, even) else one_digit(mask)
     top, bottom, left, right = bounds(choice.mask)
     full = quantile(strength[choice.mask], 0.5)
     strokes = solid(strength, threshold / 2, full)
@@ -163,14 +164,14 @@ def looks_like_mnist(array: Grey) -> bool:
     return box_fits and max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
 
 
-def fills_picture(array: Grey) -> bool:
+def may_fill(shape: tuple[int, ...], even: bool) -> bool:
     """Tell whether a picture is so small that it may have been cut out along the digit itself."""
-    return max(array.shape) < CUT_OUT or (max(array.shape) < SMALL and is_even(array))
+    return max(shape) < CUT_OUT or (max(shape) < SMALL and even)
 
 
 def solid(strength: Grey, floor: float, full: float) -> Grey:
     """Return 0 for paper and 255 for full ink; keeps the soft edge of a stroke, drops the grain of the paper."""
-    return np.asarray(np.clip((strength - floor) / (full - floor), 0, 1) * 255, np.float32)
+    return np.asarray(np.minimum(np.maximum((strength - floor) / (full - floor), 0), 1) * 255, np.float32)
 
 
 def thicken(strokes: Grey, mask: Mask) -> Grey:
@@ -213,7 +214,7 @@ def shrink(strokes: Grey) -> Grey:
 def brighten(box: Grey) -> Grey:
     """Make most of the ink fully bright, as it is in MNIST, however thin the strokes."""
     some = box[box > min(SOME, box.max() / 2)]
-    return np.asarray(np.clip(box * np.float32(255 / max(quantile(some, FULL), 1e-6)), 0, 255), np.float32)
+    return np.asarray(np.minimum(box * np.float32(255 / max(quantile(some, FULL), 1e-6)), 255), np.float32)
 
 
 def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
@@ -222,7 +223,7 @@ def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
     if not box.max() > 0:
         return pixels, (0, 0)
     y, x = centre_of_mass(box)
-    top, left = (int(np.clip(round(CENTRE - at), 0, SIDE - BOX)) for at in (y, x))
+    top, left = (min(max(round(CENTRE - at), 0), SIDE - BOX) for at in (y, x))
     pixels[top : top + BOX, left : left + BOX] = np.rint(box)
     middle = (SIDE - BOX) // 2
     return pixels, (left - middle, top - middle)

@@ -33,12 +33,12 @@ STROKES = (0.02, 0.04, 0.08, 0.16)  # of the shorter side of a sheet: strokes ar
 PEAK = 50  # pixels that stand out at least as far as is said
 CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
+BINS = np.arange(256)
 WIDE = 0.06  # of a sheet's longer side, if that is more
 
 
-def ink(grey: Grey) -> tuple[Grey, bool]:
-    """Return the strength of the ink of one digit, and whether it is darker than the paper."""
-    even = is_even(grey)
+def ink(grey: Grey, even: bool) -> tuple[Grey, bool]:
+    """Return the strength of the ink of one digit, and whether it is darker than the paper; `even` is `is_even`."""
     if max(grey.shape) < SMALL:
         return differing(grey, even)
     levelled = grey if even else level(grey)
@@ -61,7 +61,7 @@ def is_even(grey: Grey) -> bool:
     """Tell whether there is the same paper nearly all around, and within: not a frame."""
     border = edges(grey)
     paper, reach = quantile(border, 0.5), ALIKE * (grey.max() - grey.min())
-    around, everywhere = ((np.abs(area - paper) < reach).mean() for area in (border, grey))
+    around, everywhere = (np.count_nonzero(np.abs(area - paper) < reach) / area.size for area in (border, grey))
     return bool(around > EVEN and everywhere > SPREAD)
 
 
@@ -80,7 +80,7 @@ def differing(grey: Grey, even: bool) -> tuple[Grey, bool]:
         paper = quantile(grey, 0.5)
     difference = grey - np.float32(paper)
     direction = np.sign((difference * difference * difference).sum(dtype=np.float64))
-    return np.asarray(np.clip(difference * np.float32(direction), 0, None), np.float32), bool(direction < 0)
+    return np.asarray(np.maximum(difference * np.float32(direction), 0), np.float32), bool(direction < 0)
 
 
 def corner_paper(grey: Grey) -> float | None:
@@ -203,17 +203,22 @@ def otsu(strength: Grey) -> float:
     low, high = float(strength.min()), float(strength.max())
     if high <= 0 or high == low:
         return max(low, 0.0)
-    counts = np.bincount((strength * np.float32(255.99 / high)).astype(np.uint8).ravel(), minlength=256)
-    below = np.cumsum(counts)  # (256,) pixels up to each bin
-    sums = np.cumsum(counts * np.arange(256))
-    above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    best = np.flatnonzero(between == np.nanmax(between))  # several, where no pixel lies between the classes
-    return float((best[0] + best[-1]) / 2 + 1) * high / 256
+    counts = np.bincount((strength * np.float32(255.99 / high)).astype(np.uint8).ravel(), minlength=len(BINS))
+    used = counts.nonzero()[0]
+    first, last = int(used[0]), int(used[-1])
+    if first == last:
+        return low
+    below, sums = counts[first:].cumsum(), (counts * BINS)[first:].cumsum()  # pixels up to each bin, and their bins
+    inner = slice(0, last - first)  # bins with pixels up to them, and beyond
+    above = below[-1] - below[inner]
+    between = below[inner] * above * (sums[inner] / below[inner] - (sums[-1] - sums[inner]) / above) ** 2
+    best = (between == between.max()).nonzero()[0]  # several, where no pixel lies between the classes
+    return (int(best[0] + best[-1]) / 2 + first + 1) * high / 256
 
 
 def quantile(values: NDArray[Any], share: float) -> float:
     """Return the value below which a share of the others lies; NumPy's own takes ten times as long for few."""
     at = int(share * (values.size - 1))
-    return float(np.partition(values, at, None)[at])
+    flat = values.flatten()
+    flat.partition(at)
+    return float(flat[at])

@@ -179,7 +179,8 @@ def stroke_width(mask: Mask) -> float:
     inside[:, :-1] &= mask[:, 1:]
     for outermost in (inside[0], inside[-1], inside[:, 0], inside[:, -1]):
         outermost[...] = False
-    return float(2 * mask.sum() / max(mask.sum() - inside.sum(), 1))
+    area, inner = int(np.count_nonzero(mask)), int(np.count_nonzero(inside))
+    return 2 * area / max(area - inner, 1)
 
 
 def components(mask: Mask) -> tuple[NDArray[np.int32], list[Part]]:
