@@ -8,13 +8,10 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from digits_client import Client
 
 ROOT = Path(__file__).parent.parent
 DEADLINE = 60.0  # seconds until it must listen; it takes about two
@@ -69,10 +66,3 @@ def follow(server: Server, ready: queue.Queue[str], workers: int) -> None:
                 if not waiting:
                     ready.put(found[1])
     ready.put("")
-
-
-def wait_for_model(client: Client) -> None:
-    """Come back when the service can predict; it looks at the folder as soon as that changes."""
-    end = time.monotonic() + DEADLINE
-    while not client.health().ok:
-        assert time.monotonic() < end, client.health().reason

@@ -27,7 +27,6 @@ from digits_client import (
     Unavailable,
     Unreachable,
 )
-from digits_client.__main__ import main
 from tests.models import mnist, png
 from tests.server import Server, serve
 
@@ -38,7 +37,7 @@ IDENTITY = {"version": "v", "sha256": "0" * 64}
 def answering(status: int, body: Any) -> Client:
     """Return a client whose service always answers the same."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=content)))
+    return Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=content)), retries=0)
 
 
 def sent_by(call: Callable[[Client], object], url: str = "http://localhost") -> httpx.Request:
@@ -50,7 +49,7 @@ def sent_by(call: Callable[[Client], object], url: str = "http://localhost") -> 
         seen.append(request)
         return httpx.Response(429, json={"error": {"code": "overloaded", "message": "later"}})
 
-    with Client(url, transport=httpx.MockTransport(note)) as client, pytest.raises(Unavailable):
+    with Client(url, transport=httpx.MockTransport(note), retries=0) as client, pytest.raises(Unavailable):
         call(client)
     (request,) = seen
     return request
@@ -107,6 +106,63 @@ def test_many_arrays_go_out_as_one() -> None:
         np.testing.assert_array_equal(np.load(io.BytesIO(request.content)), IMAGES)
 
 
+def test_files_that_are_open_go_out_under_their_names(tmp_path: Path) -> None:
+    path = tmp_path / "seven.png"
+    path.write_bytes(png(IMAGES[0]))
+    with path.open("rb") as file:
+        assert files_in(sent_by(lambda client: client.predict(file))) == [("seven.png", path.read_bytes())]
+    assert files_in(sent_by(lambda client: client.predict(io.BytesIO(b"abc")))) == [("image-0", b"abc")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for index in (2, 0, 1):
+        (tmp_path / f"{index}.png").write_bytes(png(IMAGES[index]))
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "more").mkdir()
+    return tmp_path
+
+
+def test_in_a_list_a_folder_and_a_pattern_stand_for_their_files(folder: Path) -> None:
+    names = ["0.png", "1.png", "2.png"]
+    for given in ([folder], [str(folder)], [str(folder / "*.png")], [folder / "?.png"], [str(folder / "**" / "*.png")]):
+        assert [name for name, _ in files_in(sent_by(lambda client, given=given: client.predict(given)))] == names  # type: ignore[misc]
+    odd = folder / "[1].png"
+    odd.write_bytes(b"abc")
+    assert files_in(sent_by(lambda client: client.predict([odd]))) == [("[1].png", b"abc")]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("", "folder"), ("*.png", "in a list a pattern"), (["more"], "no image"), (["*.jpg"], "no image")],
+)
+def test_a_folder_or_a_pattern_that_stands_for_no_image_is_told_so(folder: Path, given: Any, says: str) -> None:
+    images = [str(folder / given[0])] if isinstance(given, list) else str(folder / given)
+    with answering(500, {}) as client, pytest.raises(OSError, match=says):
+        client.predict(images)
+
+
+def test_a_list_may_be_anything_to_iterate_over() -> None:
+    for given in (iter(IMAGES), (image for image in IMAGES), tuple(IMAGES), [IMAGES[:20], IMAGES[20:]]):
+        request = sent_by(lambda client, given=given: client.predict(given))  # type: ignore[misc]
+        np.testing.assert_array_equal(np.load(io.BytesIO(request.content)), IMAGES)
+
+
+def test_a_key_and_headers_go_out_with_every_request() -> None:
+    seen: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    with Client(api_key="secret", headers={"x-team": "forms"}, transport=httpx.MockTransport(note)) as client:
+        client.model()
+    (request,) = seen
+    assert request.headers["authorization"] == "Bearer secret"
+    assert request.headers["x-team"] == "forms"
+    assert request.headers["user-agent"] == f"digits-client/{digits_client.__version__}"
+
+
 @pytest.mark.parametrize("shape", [(30, 20), (28, 28, 3), (50, 28, 4), (1, 1)])
 def test_other_arrays_go_out_as_png_bit_for_bit(shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -134,6 +190,7 @@ def test_different_kinds_may_be_mixed() -> None:
         (np.zeros((28, 28, 2), np.uint8), ValueError),
         (np.zeros(784, np.uint8), ValueError),
         (np.full((28, 28), "x"), ValueError),
+        (io.StringIO("text"), TypeError),
     ],
 )
 def test_what_is_no_image_is_never_sent(image: Any, error: type[Exception]) -> None:
@@ -161,13 +218,15 @@ def test_no_images_are_no_request() -> None:
         (422, {"error": {"code": "invalid", "message": "no"}}, Rejected),
         (429, {"error": {"code": "overloaded", "message": "later"}}, Unavailable),
         (503, {"error": {"code": "no_model", "message": "not yet"}}, Unavailable),
-        (502, b"<html>bad gateway</html>", BadAnswer),
+        (502, b"<html>bad gateway</html>", Unavailable),
+        (401, b"<html>who are you?</html>", Rejected),
         (404, {"detail": "Not Found"}, Rejected),
         (200, b"<html>hello</html>", BadAnswer),
         (200, [], BadAnswer),
         (200, {}, BadAnswer),
         (200, {"model": IDENTITY, "predictions": [{}]}, BadAnswer),
         (200, {"model": {}, "predictions": []}, BadAnswer),
+        (200, {"model": IDENTITY, "predictions": [{"index": 1, "name": None}]}, BadAnswer),
     ],
 )
 def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[DigitsError]) -> None:
@@ -187,14 +246,14 @@ def test_a_bad_image_is_a_prediction_with_an_error_even_alone() -> None:
 
 
 def test_no_answer_is_unreachable() -> None:
-    with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="no answer from"):
+    with Client("http://127.0.0.1:9") as client, pytest.raises(Unreachable, match="is the service running there"):
         client.health()
 
 
 def test_every_error_is_one_to_catch() -> None:
     errors = [getattr(digits_client, name) for name in digits_client.__all__]
     kinds = [kind for kind in errors if isinstance(kind, type) and issubclass(kind, Exception)]
-    assert len(kinds) == 5
+    assert len(kinds) == 6
     assert all(issubclass(kind, DigitsError) for kind in kinds)
 
 
@@ -271,6 +330,17 @@ def test_numbers_are_read_in_pictures_of_every_kind(server: Server, tmp_path: Pa
     assert (bad.text, bad.lines, bad.error and bad.error.code) == (None, (), "not_an_image")
 
 
+def test_probabilities_are_those_of_predictions(server: Server) -> None:
+    with Client(server.url) as client:
+        predictions = client.predict([*IMAGES, b"%PDF"])
+        rows = client.probabilities([*IMAGES, b"%PDF"])
+        alone, none = client.probabilities(IMAGES[0]), client.probabilities([])
+    for prediction, row in zip(predictions[:-1], rows, strict=False):
+        assert prediction.probabilities == pytest.approx(row.tolist(), abs=1e-6)
+    assert np.isnan(rows[-1]).all()
+    assert (alone.shape, none.shape, rows.shape, rows.dtype.name) == ((10,), (0, 10), (31, 10), "float32")
+
+
 @pytest.mark.anyio
 async def test_the_async_client_says_the_same(server: Server) -> None:
     with Client(server.url) as client:
@@ -280,6 +350,10 @@ async def test_the_async_client_says_the_same(server: Server) -> None:
             assert await other.predict([]) == []
             assert await other.read([]) == client.read([]) == []
             assert await other.read([png(IMAGES[0])], expect=1) == client.read([png(IMAGES[0])], expect=1)
+            assert [one async for one in other.predict_each(IMAGES)] == list(client.predict_each(IMAGES))
+            assert [one async for one in other.read_each(IMAGES[0])] == list(client.read_each(IMAGES[0]))
+            assert (await other.probabilities(IMAGES)).tolist() == client.probabilities(IMAGES).tolist()
+            await other.wait_until_ready()
             assert await other.model() == client.model()
             assert (await other.health()).model == client.health().model
 
@@ -301,72 +375,4 @@ def test_health_and_model(server: Server, tmp_path: Path) -> None:
         health = client.health()
         assert (health.ok, health.model) == (False, None)
         with pytest.raises(Unavailable, match="no model"):
-            client.predict(IMAGES[0])
-
-
-# --- the command --------------------------------------------------------------------------------
-
-
-def test_the_command_prints_a_table(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "seven.png"
-    path.write_bytes(png(IMAGES[0]))
-    assert main(["predict", str(path), "--url", server.url]) == 0
-    head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "digit", "confidence"]
-    assert line.split()[:2] == [str(path), "7"]
-
-
-def test_the_command_prints_json(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good, bad = tmp_path / "seven.png", tmp_path / "notes.pdf"
-    good.write_bytes(png(IMAGES[0]))
-    bad.write_bytes(b"%PDF")
-    assert main(["predict", str(good), str(bad), "--json", "--url", server.url]) == 1
-    first, second = json.loads(capsys.readouterr().out)
-    assert (first["digit"], first["name"], first["error"]) == (7, str(good), None)
-    assert (second["digit"], second["error"]["code"]) == (None, "not_an_image")
-
-
-@pytest.mark.parametrize("arguments", [["no/such/file.png"], ["--url", "http://127.0.0.1:9", __file__]])
-def test_the_command_says_when_there_is_no_answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", *arguments]) == 2
-    assert capsys.readouterr().err.startswith("digits: ")
-
-
-@pytest.fixture
-def form(tmp_path: Path) -> Path:
-    path = tmp_path / "form.png"
-    picture(number(list(IMAGES[:3]), np.random.default_rng(0), gap=(0.2, 0.3))).save(path)
-    return path
-
-
-def test_the_command_reads_numbers_and_draws_them(
-    server: Server, form: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out.png"
-    assert main(["read", str(form), "--expect", "3", "--annotate", str(out), "--url", server.url]) == 0
-    head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "confidence", "text"]
-    assert len(line.split()[-1].replace("?", "0")) == 3
-    with Image.open(form) as before, Image.open(out) as after:
-        assert after.size == before.size
-        changed = np.asarray(before.convert("RGB")) != np.asarray(after.convert("RGB"))
-    assert 0 < changed.any(2).mean() < 0.5
-
-
-def test_the_command_prints_what_it_read_as_json(
-    server: Server, form: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    notes = form.with_name("notes.pdf")
-    notes.write_bytes(b"%PDF")
-    assert main(["read", str(form), str(notes), "--json", "--pattern", r"\d+", "--url", server.url]) == 1
-    first, second = json.loads(capsys.readouterr().out)
-    assert (first["name"], first["lines"][0]["fits"]) == (str(form), True)
-    assert second["error"]["code"] == "not_an_image"
-
-
-@pytest.mark.parametrize("flags", [["--annotate", "out.nonsense"], ["--pattern", "x"]])
-def test_the_command_says_what_cannot_be(
-    server: Server, form: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["read", str(form), *flags, "--url", server.url]) == 2
-    assert capsys.readouterr().err.startswith("digits: ")
+            client.wait_until_ready(timeout=0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from digits_client import Client
 from tests.models import mnist
-from tests.server import ROOT, serve, wait_for_model
+from tests.server import ROOT, serve
 
 
 def test_a_running_service_takes_up_what_a_trainer_publishes(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_a_running_service_takes_up_what_a_trainer_publishes(tmp_path: Path) -> 
     with serve(tmp_path) as server, Client(server.url) as client:
         assert not client.health().ok
         subprocess.run([sys.executable, "-m", "trainer", "--quick", "--output", str(tmp_path)], cwd=ROOT, check=True)
-        wait_for_model(client)
+        client.wait_until_ready()
         predictions = client.predict(list(pixels))
         manifest = client.model()
     right = sum(prediction.digit == label for prediction, label in zip(predictions, labels, strict=True))

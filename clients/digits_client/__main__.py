@@ -12,9 +12,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 from digits_client._annotate import annotate
+from digits_client._answers import Prediction, Reading
 from digits_client._client import URL, Client
 from digits_client._exceptions import DigitsError
-from digits_client._messages import Prediction, Reading
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from digits_client._messages import Line, Reading
+from digits_client._answers import Line, Reading
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw

@@ -1,13 +1,15 @@
 """What can go wrong between a client and the service.
 
     DigitsError
-      Unreachable      no answer came: refused, timed out, cut off, or an address that is none
+      Unreachable      no answer came: refused, cut off, or an address that is none
+        TimedOut       … in the time there was
       Rejected         the service answered, and the answer was no
-        Unavailable    … for now: it has no model yet (503), or too much to do (429)
+        Unavailable    … for now: no model yet, too much to do, or a gateway that waits (429, 502, 503, 504)
       BadAnswer        what answered is not this service, or not this version of it
 
 An image that cannot be read is no exception: its `Prediction` carries the error, so that the
-others of the same call keep their digits.
+others of the same call keep their digits. One that cannot even be sent raises `OSError`,
+`ValueError` or `TypeError`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,11 @@ class DigitsError(Exception):
 
 
 class Unreachable(DigitsError):
-    """No answer came: connection refused, timed out, or cut off."""
+    """No answer came: connection refused, or cut off."""
+
+
+class TimedOut(Unreachable):
+    """No answer came in the time there was: `timeout` for each wait on the network, `deadline` for the whole call."""
 
 
 class Rejected(DigitsError):
@@ -32,7 +38,7 @@ class Rejected(DigitsError):
 
 
 class Unavailable(Rejected):
-    """Not now: there is no model yet, or too many images wait. `retry_after` is in seconds, if the service said."""
+    """Not now, however often it was tried. `retry_after` is in seconds, if the service said."""
 
     def __init__(self, status: int, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(status, code, message)

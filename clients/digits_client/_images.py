@@ -6,10 +6,13 @@ and travel as they are. Everything else is a picture, which the service crops, s
 
 from __future__ import annotations
 
+import errno
+import glob
 import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 
 SIDE = 28
 PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}  # of Pillow; the others fit into a TIFF
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".npy"}
 
 
 @runtime_checkable
@@ -27,16 +31,85 @@ class PillowImage(Protocol):
     @property
     def mode(self) -> str: ...
 
+    @property
+    def size(self) -> tuple[int, int]: ...
+
     def save(self, fp: Any, format: str) -> None: ...
 
 
-OneImage = str | os.PathLike[str] | bytes | bytearray | memoryview | PillowImage
+@runtime_checkable
+class BinaryFile(Protocol):
+    """What is used of a file that was opened with `"rb"`, and of what else can be read."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+OneImage = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile | PillowImage
 ImageLike = OneImage | NDArray[Any]
+
+
+def is_one(image: object) -> bool:
+    """Tell an image from several; an array is for the caller to judge."""
+    return isinstance(image, str | os.PathLike | bytes | bytearray | memoryview | BinaryFile | PillowImage)
+
+
+def is_stack(image: object) -> bool:
+    """Tell whether this is an array of (n, 28, 28) or (n, 28, 28, 1)."""
+    return isinstance(image, np.ndarray) and image.shape[1:] in {(SIDE, SIDE), (SIDE, SIDE, 1)}
+
+
+def spread(entry: Any) -> Iterator[Any]:
+    """Return the images that an entry of a list stands for: one, or all of a folder, a pattern or (n, 28, 28).
+
+    Raises `OSError` where there are none.
+    """
+    if is_stack(entry):
+        yield from entry
+    else:
+        yield from spread_files(entry)
+
+
+def spread_files(entry: Any) -> Iterator[Any]:
+    """Do as `spread` does where an array is one picture."""
+    if isinstance(entry, str | os.PathLike):
+        yield from find(os.fspath(entry))
+    else:
+        yield entry
+
+
+def find(path: str) -> list[str]:
+    """Return the files that a path, a folder or a pattern stands for, in the order of their names. Raises `OSError`.
+
+    A folder stands for the images in it, by their suffixes, and a pattern for the files that match, whatever they are.
+    """
+    if Path(path).is_dir():
+        found = [entry.path for entry in os.scandir(path) if Path(entry.name).suffix.lower() in SUFFIXES]
+    elif glob.has_magic(path) and not Path(path).exists():
+        matches = glob.iglob(path, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
+        found = [match for match in matches if Path(match).is_file()]
+    else:
+        return [path]  # which need not be there yet
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "there is no image here", path)
+    return sorted(found)
 
 
 def name(image: object) -> str | None:
     """Return the name of a file, which its prediction will have too; other images have none."""
-    return Path(image).name if isinstance(image, str | os.PathLike) else None
+    path = getattr(image, "name", None) if isinstance(image, io.IOBase) else image
+    return Path(path).name if isinstance(path, str | os.PathLike) else None
+
+
+def held(image: object) -> int:
+    """Return how many bytes of memory an image takes before it is sent, as far as one can tell."""
+    if isinstance(image, bytes | bytearray):
+        return len(image)
+    if isinstance(image, memoryview | np.ndarray):
+        return image.nbytes
+    if isinstance(image, PillowImage):
+        width, height = image.size
+        return 4 * width * height
+    return 0
 
 
 def encode(image: object) -> bytes:
@@ -54,13 +127,28 @@ def encode_picture(image: object) -> bytes:
         case np.ndarray():
             return png(as_uint8(image))
         case str() | os.PathLike():
-            return Path(image).read_bytes()
+            return read_file(os.fspath(image))
     if isinstance(image, PillowImage):
         file = io.BytesIO()
         image.save(file, "PNG" if image.mode in PNG_MODES else "TIFF")
         return file.getvalue()
+    if isinstance(image, BinaryFile) and isinstance(content := image.read(), bytes):
+        return content
     kind = type(image).__name__
-    raise TypeError(f"an image is a path, bytes, a NumPy array or a Pillow image, and several are a list; not {kind}")
+    raise TypeError(
+        "an image is a path, bytes, a file opened in binary mode, a NumPy array or a Pillow image, and several are a "
+        f"list; not {kind}"
+    )
+
+
+def read_file(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except IsADirectoryError as exc:
+        raise IsADirectoryError(exc.errno, "this is a folder; in a list it stands for the images in it", path) from exc
+    except FileNotFoundError as exc:
+        advice = "; in a list a pattern stands for all that match" if glob.has_magic(path) else ""
+        raise FileNotFoundError(exc.errno, f"no such file{advice}", path) from exc
 
 
 def as_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:

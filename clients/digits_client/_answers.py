@@ -1,0 +1,268 @@
+"""Answers as values. Knows nothing of how they came, nor of what was asked but its names."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits_client._exceptions import BadAnswer, Rejected, Unavailable
+from digits_client._retries import PASSING, seconds_asked
+
+T = TypeVar("T")
+
+ADVICE = {  # where what answered gave no reason that we can read
+    401: "a gateway in front of the service wants a key: Client(url, api_key=...)",
+    403: "a gateway in front of the service wants another key: Client(url, api_key=...)",
+    404: "there is no such path; is a prefix missing from the address, or is this another server?",
+    413: "the request is too long for a gateway in front of the service; send fewer or smaller images",
+    502: "a gateway answered, but not the service behind it; is that running?",
+    503: "a gateway answered, but not the service behind it; is that running?",
+    504: "a gateway answered, but not the service behind it; is that too busy?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response, read to its end. The names of headers are looked up in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which model answered: the version of its bundle, and the SHA-256 of its file."""
+
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemError:
+    """Why one image could not be read. `code` is for programs: `not_an_image`, `broken`, `too_large` …"""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What was read in one image. `digit` is None where none could be: `reason` or `error` says why.
+
+    `reason` is `blank`, `several_digits` or `not_a_digit`. `confidence` is the highest of the
+    `probabilities`, which are those of 0 to 9; `alternatives` are the next best digits, each with
+    its own. `explanation` is there if it was asked for: see `/docs` for its fields.
+    """
+
+    index: int
+    name: str | None
+    digit: int | None
+    confidence: float | None
+    probabilities: tuple[float, ...] | None
+    error: ItemError | None
+    model: Identity
+    reason: str | None = None
+    alternatives: tuple[tuple[int, float], ...] = ()
+    explanation: dict[str, Any] | None = None
+
+
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright image
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDigit:
+    """A digit of a number. `digit` is None where it is too doubtful."""
+
+    digit: int | None
+    confidence: float
+    box: Box
+    alternatives: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A comma, point or dash, which stands after so many digits of its line."""
+
+    mark: str
+    after: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of digits. `fits` says whether it is what was expected; None where nothing was."""
+
+    text: str
+    confidence: float
+    fits: bool | None
+    box: Box
+    digits: tuple[ReadDigit, ...]
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The numbers in one image. `text` has its lines, `?` for a digit that is None; `error` says why there are none."""
+
+    index: int
+    name: str | None
+    text: str | None
+    confidence: float | None
+    lines: tuple[Line, ...]
+    error: ItemError | None
+    model: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`ok` when the service can predict; `reason` says why not, or why a newer model wasn't taken up."""
+
+    ok: bool
+    model: Identity | None
+    reason: str | None
+    uptime: float  # seconds
+
+
+def read_predictions(answer: Answer, names: Sequence[str | None], start: int) -> list[Prediction]:
+    """Return one prediction for each name, with indices from `start`. Raises `Rejected` and `BadAnswer`."""
+    return read_items(answer, names, start, "predictions", read_prediction)
+
+
+def read_readings(answer: Answer, names: Sequence[str | None], start: int) -> list[Reading]:
+    """Return one reading for each name, with indices from `start`. Raises `Rejected` and `BadAnswer`."""
+    return read_items(answer, names, start, "images", read_reading)
+
+
+def read_items(
+    answer: Answer,
+    names: Sequence[str | None],
+    start: int,
+    field: str,
+    read: Callable[[dict[str, Any], int, str | None, Identity], T],
+) -> list[T]:
+    """Return what a field of an answer holds for each image. Raises `Rejected` and `BadAnswer`."""
+    body = read_json(answer, accept={422})
+    if "error" in body:
+        raise refusal(answer, body)
+    try:
+        model = read_identity(body["model"])
+        in_order = [item["index"] for item in body[field]] == list(range(len(names)))
+        found = [read(item, start + at, names[at], model) for at, item in enumerate(body[field])] if in_order else []
+    except (KeyError, TypeError, ValueError) as exc:
+        raise BadAnswer(f"the answer is not one of this service: {exc!r}") from exc
+    if not in_order:
+        raise BadAnswer("the answer has other images, or has them in another order")
+    return found
+
+
+def read_prediction(item: dict[str, Any], index: int, name: str | None, model: Identity) -> Prediction:
+    """Read one entry; fields that this client doesn't know are those of a newer service."""
+    if "error" in item:
+        error = ItemError(item["error"]["code"], item["error"]["message"])
+        return Prediction(index, name, None, None, None, error, model)
+    probabilities = tuple(item["probabilities"])
+    alternatives = read_pairs(item.get("alternatives", ()))
+    return Prediction(
+        index, name, item["digit"], item["confidence"], probabilities, None, model,
+        item.get("reason"), alternatives, item.get("explanation"),
+    )  # fmt: skip
+
+
+def read_reading(item: dict[str, Any], index: int, name: str | None, model: Identity) -> Reading:
+    if "error" in item:
+        error = ItemError(item["error"]["code"], item["error"]["message"])
+        return Reading(index, name, None, None, (), error, model)
+    lines = tuple(read_line(line) for line in item["lines"])
+    return Reading(index, name, item["text"], item["confidence"], lines, None, model)
+
+
+def read_line(line: dict[str, Any]) -> Line:
+    digits = tuple(
+        ReadDigit(digit["digit"], digit["confidence"], read_box(digit["box"]), read_pairs(digit["alternatives"]))
+        for digit in line["digits"]
+    )
+    marks = tuple(Mark(mark["mark"], mark["after"], read_box(mark["box"])) for mark in line["marks"])
+    return Line(line["text"], line["confidence"], line["fits"], read_box(line["box"]), digits, marks)
+
+
+def read_box(box: Sequence[int]) -> Box:
+    left, top, width, height = box
+    return left, top, width, height
+
+
+def read_pairs(alternatives: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    return tuple((int(digit), float(probability)) for digit, probability in alternatives)
+
+
+def read_identity(model: dict[str, Any]) -> Identity:
+    return Identity(model["version"], model["sha256"])
+
+
+def read_rows(answer: Answer, names: Sequence[str | None], start: int) -> list[NDArray[np.float32]]:
+    """Return the ten probabilities for each name, NaN where an image could not be read. Raises as above."""
+    if answer.status not in {200, 422} or answer.headers.get("content-type") != "application/x-npy":
+        read_json(answer)  # which says what is wrong
+        raise BadAnswer("the answer is not the array that was asked for; is the service too old?")
+    try:
+        rows = np.load(io.BytesIO(answer.body), allow_pickle=False)
+    except (EOFError, ValueError) as exc:
+        raise BadAnswer(f"the answer is not an array: {exc}") from exc
+    if rows.shape != (len(names), 10) or rows.dtype != np.float32:
+        raise BadAnswer(f"the answer is {rows.dtype} of {rows.shape} and not probabilities of {len(names)} images")
+    return list(rows)
+
+
+def read_health(answer: Answer) -> Health:
+    """Raises `Rejected` and `BadAnswer`."""
+    body = read_json(answer, accept={503})
+    if "error" in body:
+        raise refusal(answer, body)
+    try:
+        model = read_identity(body["model"]) if body["model"] else None
+        return Health(body["status"] == "ok", model, body["reason"], body["uptime"])
+    except (KeyError, TypeError) as exc:
+        raise BadAnswer(f"the answer to /health is not one of this service: {exc!r}") from exc
+
+
+def read_json(answer: Answer, accept: Collection[int] = ()) -> dict[str, Any]:
+    """Return the object that a successful answer holds, or one of the accepted statuses. Raises otherwise."""
+    is_good = 200 <= answer.status < 300
+    try:
+        body = json.loads(answer.body)
+    except ValueError as exc:
+        if not is_good:
+            raise refusal(answer, {}) from None
+        raise BadAnswer(f"the answer ({answer.status}) is not JSON; is this a Digits service?") from exc
+    if not is_good and answer.status not in accept:
+        raise refusal(answer, body if isinstance(body, dict) else {})
+    if not isinstance(body, dict):
+        raise BadAnswer(f"the answer ({answer.status}) is not a JSON object; is this a Digits service?")
+    return body
+
+
+def refusal(answer: Answer, body: dict[str, Any]) -> Rejected:
+    """Return what to raise: with the reason that the service gave, or what is known of the status."""
+    detail = body.get("error")
+    detail = detail if isinstance(detail, dict) else {}
+    code = str(detail.get("code", "unknown"))
+    message = str(
+        detail.get("message") or ADVICE.get(answer.status) or f"no reason was given ({phrase(answer.status)})"
+    )
+    if answer.status in PASSING:
+        return Unavailable(answer.status, code, message, seconds_asked(answer.headers.get("retry-after")))
+    return Rejected(answer.status, code, message)
+
+
+def phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "which is no status of HTTP"
