@@ -53,19 +53,19 @@ evaluate: $(VENV)/dev  ## ask the running service about labelled images; ARGS="s
 lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate --no-emit-package digits \
-	    pyproject.toml --output-file constraints.txt
+	    pyproject.toml clients/pyproject.toml --output-file constraints.txt
 
 # Requirements come first and are checked against the hashes of constraints.txt; see .ci/requirements.py.
 $(VENV)/run: EXTRAS := client service trainer build
-$(VENV)/dev: EXTRAS := dev
-$(VENV)/run $(VENV)/dev: pyproject.toml constraints.txt
+$(VENV)/dev: EXTRAS := client dev
+$(VENV)/run $(VENV)/dev: pyproject.toml clients/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digits needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python .ci/requirements.py installer > $(VENV)/requirements.txt
 	$(PIP) --requirement $(VENV)/requirements.txt
 	$(BIN)/python .ci/requirements.py $(EXTRAS) > $(VENV)/requirements.txt
 	$(PIP) --constraint constraints.txt --requirement $(VENV)/requirements.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --no-build-isolation --editable . --editable clients
 	touch $@
 
 $(VENV)/run: | $(if $(wildcard $(VENV)/dev),$(VENV)/dev)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -11,18 +13,68 @@ from pathlib import Path
 
 import pytest
 
+import digits
+import digits_client
+from tests.models import mnist, png
+from tests.server import serve
+
 ROOT = Path(__file__).parent.parent
+CLEAN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def test_the_wheel_holds_the_kernel_and_the_client_and_nothing_else(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"digits", "digits_client"}
+def build(project: Path, out: Path) -> Path:
+    """Return the wheel of a project, made in a folder."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)], cwd=project, check=True)
+    (wheel,) = out.glob("*.whl")
+    return wheel
+
+
+def names_in(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(ROOT / "clients", tmp_path_factory.mktemp("client"))
+
+
+def test_the_wheel_holds_the_kernel_and_nothing_else(tmp_path: Path) -> None:
+    names = {name for name in names_in(build(ROOT, tmp_path)) if ".dist-info/" not in name}
+    assert {name.partition("/")[0] for name in names} == {"digits"}
+    assert all(name.endswith(".py") for name in names)
+
+
+def test_the_wheel_of_the_client_holds_the_client_and_nothing_else(client_wheel: Path) -> None:
+    names = {name for name in names_in(client_wheel) if ".dist-info/" not in name}
+    assert {name.partition("/")[0] for name in names} == {"digits_client"}
     assert "digits_client/py.typed" in names
-    assert not [name for name in names if not name.endswith((".py", "py.typed")) and ".dist-info/" not in name]
+    assert all(name.endswith((".py", "py.typed")) for name in names)
+
+
+def test_the_client_goes_under_the_same_version_and_licence() -> None:
+    assert digits_client.__version__ == digits.__version__
+    assert (ROOT / "clients" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_wheel_of_the_client_runs_in_an_environment_of_its_own(
+    client_wheel: Path, published: Path, tmp_path: Path
+) -> None:
+    """It brings two libraries, and theirs, and then predicts."""
+    home, python = tmp_path / "venv", tmp_path / "venv" / "bin" / "python"
+    uv = [sys.executable, "-m", "uv", "--quiet"]
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(home)], check=True)
+    pins = ["--constraint", str(ROOT / "constraints.txt")]
+    subprocess.run([*uv, "pip", "install", "--python", str(python), *pins, str(client_wheel)], check=True)
+    code = "from importlib.metadata import requires; print(*requires('digits-client'))"
+    needs = subprocess.run([python, "-I", "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert needs[:2] == ["httpx>=0.28", "numpy>=2.0"]
+    assert "extra" in " ".join(needs[2:])
+    (tmp_path / "seven.png").write_bytes(png(mnist(1)[0][0]))
+    with serve(published) as server:
+        command = [str(home / "bin" / "digits"), "predict", "seven.png", "--url", server.url, "--json"]
+        told = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=CLEAN)
+    assert json.loads(told.stdout)[0]["digit"] == 7
 
 
 @pytest.mark.parametrize(
@@ -44,9 +96,17 @@ def test_constraints_pin_everything_with_hashes_and_name_no_host() -> None:
     assert "://" not in text
     for block in re.split(r"\n(?=\w)", text.strip()):
         assert "--hash=sha256:" in block, block[:80]
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.split(r"[\[<>=]", line)[0] for lines in project["optional-dependencies"].values() for line in lines}
+    wanted = {re.split(r"[\[<>=]", line)[0] for line in requirements()}
     assert wanted - {"digits"} <= set(pins)
+
+
+def requirements() -> list[str]:
+    """Return what this project and its client require, with all their extras."""
+    projects = [
+        tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, ROOT / "clients")
+    ]
+    extras = [line for project in projects for lines in project["optional-dependencies"].values() for line in lines]
+    return extras + [line for project in projects for line in project["dependencies"]]
 
 
 def test_ranges_respect_the_known_vulnerabilities() -> None:
@@ -58,8 +118,7 @@ def test_ranges_respect_the_known_vulnerabilities() -> None:
         "pillow": "12.3",
         "keras": "3.15.1",
     }
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = [line for lines in project["optional-dependencies"].values() for line in lines]
+    lines = requirements()
     for name, floor in floors.items():
         (found,) = {line.partition(">=")[2] for line in lines if line.startswith(f"{name}>=")}
         assert tuple(map(int, found.split("."))) >= tuple(map(int, floor.split("."))), name
