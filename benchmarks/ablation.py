@@ -15,17 +15,18 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from benchmarks.accuracy import Sample, read_set
 from benchmarks.drawing import SURROUNDINGS, picture, written
 from benchmarks.material import MNIST
 from digits import bundle, cuts, grey, image, ink, lattice, network, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
+from digits_client._sets import opened
 
 DRAWN = 500  # digits in each of the surroundings
 AT_ONCE = 200  # images in one run of the network
 
 Picture = tuple[Image.Image, int]
+Sample = tuple[bytes, str]  # a file, and its label
 StandIn = tuple[Any, str, Any]  # where, what, and what does nothing in its place
 
 WITHOUT: dict[str, StandIn] = {
@@ -59,7 +60,7 @@ def ablate(models: Path, sets: Sequence[Path]) -> str:
     """Return a table: accuracy of each set in percent, with everything and without each step."""
     reader = network.load(bundle.read_current(models).h5)
     found = {path.stem: read_set(path) for path in sets}
-    numbers = {name: samples for name, samples in found.items() if any(len(sample.label) > 1 for sample in samples)}
+    numbers = {name: samples for name, samples in found.items() if any(len(label) > 1 for _, label in samples)}
     single = {name: labelled(samples) for name, samples in found.items() if name not in numbers} | drawn()
     tables = [table(WITHOUT, single, partial(share_right, reader))]
     if numbers:
@@ -80,8 +81,13 @@ def line(name: str, material: Mapping[str, Any], share: Callable[[Any], float]) 
     return f"| {name} | " + " | ".join(f"{share(some):.1f}" for some in material.values()) + " |"
 
 
+def read_set(path: Path) -> list[Sample]:
+    with opened(path) as samples:
+        return [(bytes(sample.load()), sample.label) for sample in samples]
+
+
 def labelled(samples: Sequence[Sample]) -> list[Picture]:
-    return [(decode(identify(sample.content)), int(sample.label)) for sample in samples]
+    return [(decode(identify(content)), int(label)) for content, label in samples]
 
 
 def drawn() -> dict[str, list[Picture]]:
@@ -100,7 +106,7 @@ def share_right(reader: Network, pictures: Sequence[Picture]) -> float:
 
 
 def share_read(reader: Network, samples: Sequence[Sample]) -> float:
-    return float(100 * np.mean([text(reader, sample.content) == sample.label for sample in samples]))
+    return float(100 * np.mean([text(reader, content) == label for content, label in samples]))
 
 
 def text(reader: Network, content: bytes) -> str:

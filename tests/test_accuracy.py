@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks import accuracy
 from digits_client import Client
+from digits_client._evaluate import NONE, as_matrix
 from tests.models import mnist, png
 from tests.server import Server, serve
 
@@ -43,7 +44,7 @@ def test_a_zip_is_asked_about_and_its_mistakes_are_drawn(server: Server, tmp_pat
     assert 0 in measured.wrong
     right = 30 - len(measured.wrong)
     assert f"| some | 30 | {right / 30:.2%} (" in accuracy.report([measured])
-    assert sum(int(count) for count in count_of("3", "7", accuracy.confusion(measured))) == 1
+    assert sum(int(count) for count in count_of("3", "7", as_matrix(measured))) == 1
     sheet = accuracy.contact_sheet([measured])
     assert sheet.size == (10 * accuracy.CELL[0], accuracy.CELL[1])
     seen = sheet.crop((75, 16, 75 + 73, 16 + 73)).convert("L")
@@ -59,7 +60,7 @@ def test_numbers_are_read_and_letters_are_refused(server: Server, tmp_path: Path
     with Client(server.url) as client:
         numbers = accuracy.measure(client, write_set(tmp_path / "numbers.zip", ["7", "24"]))
         letters = accuracy.measure(client, write_set(tmp_path / "letters.zip", ["A", "O", "k"]))
-        texts = [client.read(png(image)).text or accuracy.NONE for image in IMAGES[:2]]
+        texts = [client.read(png(image)).text or NONE for image in IMAGES[:2]]
         digits = [client.predict(png(image)).digit for image in IMAGES[:3]]
     assert numbers.answers == texts
     assert 1 in numbers.wrong
@@ -74,24 +75,3 @@ def test_numbers_are_read_and_letters_are_refused(server: Server, tmp_path: Path
 )
 def test_the_distance_counts_edits(one: str, other: str, edits: int) -> None:
     assert accuracy.distance(one, other) == accuracy.distance(other, one) == edits
-
-
-def test_a_folder_is_a_set_as_well(server: Server, tmp_path: Path) -> None:
-    with zipfile.ZipFile(write_set(tmp_path / "some.zip", [7, 2])) as archive:
-        archive.extractall(tmp_path / "folder")
-    assert accuracy.read_set(tmp_path / "folder") == accuracy.read_set(tmp_path / "some.zip")
-
-
-@pytest.mark.parametrize("content", [b"", b"name,digit\na.png,7\n", b"file,label\n", b"file,label\na.png,7\n"])
-def test_what_is_no_set_is_refused(content: bytes, tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
-        archive.writestr("labels.csv", content)
-    with pytest.raises(ValueError, match=r"labels\.csv"):
-        accuracy.read_set(tmp_path / "bad.zip")
-
-
-def test_the_interval_is_wilsons() -> None:
-    """Newcombe 1998, table I: 81 of 263."""
-    low, high = accuracy.interval(81, 263)
-    assert low == pytest.approx(0.2553, abs=1e-4)
-    assert high == pytest.approx(0.3662, abs=1e-4)

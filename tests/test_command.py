@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +17,7 @@ from PIL import Image
 
 from benchmarks.drawing import number, picture
 from digits_client.__main__ import main
+from digits_client._output import followed
 from tests.models import mnist, png
 from tests.server import Server, serve
 
@@ -24,29 +30,131 @@ def server(published: Path) -> Iterator[Server]:
         yield running
 
 
-def test_the_command_prints_a_table(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "seven.png"
-    path.write_bytes(png(IMAGES[0]))
-    assert main(["predict", str(path), "--url", server.url]) == 0
-    head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "digit", "confidence"]
-    assert line.split()[:2] == [str(path), "7"]
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a person might be: with pictures of a 7 and a 2, and something else."""
+    for name, image in zip(("seven.png", "two.png"), IMAGES, strict=False):
+        (tmp_path / name).write_bytes(png(image))
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    return tmp_path
 
 
-def test_the_command_prints_json(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good, bad = tmp_path / "seven.png", tmp_path / "notes.pdf"
-    good.write_bytes(png(IMAGES[0]))
-    bad.write_bytes(b"%PDF")
+def test_the_command_prints_a_table(server: Server, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(folder / "seven.png"), str(folder / "notes.pdf"), "--url", server.url]) == 1
+    head, seven, notes = capsys.readouterr().out.splitlines()
+    assert head.split() == ["image", "digit", "confidence", "note"]
+    assert seven.split()[:2] == [str(folder / "seven.png"), "7"]
+    assert notes.split()[:6] == [str(folder / "notes.pdf"), "-", "-", "this", "is", "not"]
+
+
+def test_the_command_prints_json(server: Server, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = folder / "seven.png", folder / "notes.pdf"
     assert main(["predict", str(good), str(bad), "--json", "--url", server.url]) == 1
     first, second = json.loads(capsys.readouterr().out)
     assert (first["digit"], first["name"], first["error"]) == (7, str(good), None)
     assert (second["digit"], second["error"]["code"]) == (None, "not_an_image")
 
 
-@pytest.mark.parametrize("arguments", [["no/such/file.png"], ["--url", "http://127.0.0.1:9", __file__]])
+def test_the_command_prints_csv(server: Server, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for given in (str(folder), str(folder / "*.png")):  # the PDF is in the folder, but no image
+        assert main(["predict", given, "--csv", "--url", server.url]) == 0
+        rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        assert [(row["image"], row["digit"]) for row in rows] == [
+            (str(folder / "seven.png"), "7"), (str(folder / "two.png"), "2")
+        ]  # fmt: skip
+
+
+def run(*arguments: str, content: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as a process."""
+    command = [sys.executable, "-m", "digits_client", *arguments]
+    return subprocess.run(command, input=content, capture_output=True, env=os.environ | environment, check=False)
+
+
+def test_the_command_takes_an_image_from_standard_input(server: Server, folder: Path) -> None:
+    done = run("predict", "-", "--csv", content=(folder / "two.png").read_bytes(), DIGITS_URL=server.url)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1].startswith(b"-,2,")
+    assert done.stderr == b""  # no bar, for nobody looks on
+
+
+def test_a_threshold_moves_the_limit(server: Server, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["predict", str(folder / "seven.png"), "--csv", "--url", server.url, "--threshold", "1"]
+    assert main(given) == 0
+    assert capsys.readouterr().out.splitlines()[1].split(",")[1] == ""
+
+
+def test_health_tells_a_script(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["health", "--wait", "10", "--url", server.url]) == 0
+    assert ["status", "ok"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert main(["health", "--json", "--url", server.url]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
+    with serve(tmp_path) as empty:
+        assert main(["health", "--url", empty.url]) == 1
+        assert "unavailable" in capsys.readouterr().out
+        assert main(["health", "--wait", "0.1", "--url", empty.url]) == 2
+        assert "no_model" in capsys.readouterr().err
+
+
+def test_the_manifest_is_shown(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "--json", "--url", server.url]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert main(["model", "--url", server.url]) == 0
+    shown = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert shown["version"] == manifest["version"]
+    assert shown["model.sha256"] == manifest["model"]["sha256"]
+    assert shown["plots"] == "1 entries"
+
+
+def test_nobody_who_reads_is_no_traceback(server: Server, folder: Path) -> None:
+    command = f"{sys.executable} -m digits_client model --url {server.url} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode in {0, 2}  # it may have written before nobody was there
+
+
+@pytest.mark.parametrize(
+    "arguments", [["no/such/file.png"], ["no/such/*.png"], ["--url", "http://127.0.0.1:9", __file__]]
+)
 def test_the_command_says_when_there_is_no_answer(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", *arguments]) == 2
     assert capsys.readouterr().err.startswith("digits: ")
+
+
+def test_a_bar_is_shown_to_who_looks_on(tmp_path: Path) -> None:
+    """On a terminal, after a while, and gone in the end."""
+    ours, theirs = os.openpty()
+    with open(theirs, "w", encoding="utf-8") as terminal:  # noqa: PTH123  # a descriptor is no path
+        moments = iter(range(100))
+        assert list(followed("abc", 3, terminal, clock=lambda: float(next(moments)))) == ["a", "b", "c"]
+        said = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "1 of 3, 1 a second" in said
+    assert said.endswith("\r\x1b[K")
+    file = io.StringIO()
+    assert list(followed("abc", 3, file)) == ["a", "b", "c"]
+    assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completions_are_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("predict", "read", "health", "model", "evaluate", "completion", "at-least", "threshold"):
+        assert word in script
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("digits e", {"evaluate"}), ("digits predict --t", {"--threshold"}), ("digits predict s", {"seven.png"})],
+)
+def test_bash_completes(typed: str, offered: set[str], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["completion", "bash"])
+    words = typed.split()
+    script = f"""{capsys.readouterr().out}
+    COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE="{typed}"; COMP_POINT={len(typed)}
+    _shtab_digits digits {words[-1]} {words[-2]}; printf '%s\n' "${{COMPREPLY[@]}}" """
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert set(done.stdout.split()) == offered
 
 
 @pytest.fixture
@@ -62,8 +170,8 @@ def test_the_command_reads_numbers_and_draws_them(
     out = tmp_path / "out.png"
     assert main(["read", str(form), "--expect", "3", "--annotate", str(out), "--url", server.url]) == 0
     head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "confidence", "text"]
-    assert len(line.split()[-1].replace("?", "0")) == 3
+    assert head.split() == ["image", "text", "confidence", "note"]
+    assert len(line.split()[1].replace("?", "0")) == 3
     with Image.open(form) as before, Image.open(out) as after:
         assert after.size == before.size
         changed = np.asarray(before.convert("RGB")) != np.asarray(after.convert("RGB"))

@@ -1,33 +1,40 @@
-"""digits predict seven.png, digits read form.jpg: ask the service from a shell."""
+"""digits predict seven.png, digits read form.jpg, digits evaluate test.zip: the command line, and how it ends."""
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 
-from digits_client._annotate import annotate
-from digits_client._answers import Prediction, Reading
+from digits_client import _commands
 from digits_client._client import URL, Client
 from digits_client._exceptions import DigitsError
+from digits_client._version import __version__
+
+SHELLS = ("bash", "zsh", "fish")
+KEY = "DIGITS_API_KEY"
+ENVIRONMENT = f"The environment may hold DIGITS_URL, and {KEY} for a gateway that wants one."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return 0 if every image was read, 1 if some were not, 2 if there was no answer at all."""
+    """Return 0 if all went well, 1 if not all of it did, 2 if nothing was asked or answered."""
     options = read_arguments(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be any bytes
     try:
-        with Client(options.url) as client:
-            return int(options.do(client, options))
+        code = int(options.do(options))
+        sys.stdout.flush()  # here, where it can still be told if nobody reads it
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed on the way out
+        return 2
+    except KeyboardInterrupt:
+        return 130  # as shells have it
     except OSError as exc:
         print(f"digits: {exc.filename}: {exc.strerror}" if exc.filename else f"digits: {exc}", file=sys.stderr)
-    except DigitsError as exc:
+    except (DigitsError, ValueError, ImportError) as exc:
         print(f"digits: {exc}", file=sys.stderr)
     return 2
 
@@ -35,97 +42,103 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     reader = parser()
     options = reader.parse_args(arguments)
-    if getattr(options, "annotate", None) and len(options.images) > 1:
-        reader.error("--annotate takes one image")
+    if getattr(options, "annotate", None) and (len(options.images) > 1 or options.images == ["-"]):
+        reader.error("--annotate takes one image, and that from a file")
     return options
 
 
-def predict(client: Client, options: argparse.Namespace) -> int:
-    predictions = client.predict(options.images)
-    named = list(zip(options.images, predictions, strict=True))
-    print(as_json(named) if options.json else as_table(named))
-    return int(any(prediction.error for prediction in predictions))
-
-
-def read(client: Client, options: argparse.Namespace) -> int:
-    readings = client.read(options.images, expect=options.expect, pattern=options.pattern)
-    named = list(zip(options.images, readings, strict=True))
-    print(as_json(named) if options.json else as_text(named))
-    if options.annotate and not readings[0].error and not draw(options.images[0], readings[0], options.annotate):
-        return 2
-    return int(not all(map(is_whole, readings)))
-
-
-def is_whole(reading: Reading) -> bool:
-    """Tell whether all of an image was read, and as it was expected."""
-    return reading.error is None and all(line.fits is not False and "?" not in line.text for line in reading.lines)
-
-
-def draw(picture: str, reading: Reading, out: str) -> bool:
-    try:
-        annotate(picture, reading, out)
-    except (ImportError, ValueError) as exc:  # no Pillow, or a suffix that it doesn't know
-        print(f"digits: {exc}", file=sys.stderr)
-        return False
-    return True
-
-
-def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="digits", description="Ask a Digits service.")
-    top.add_argument("--version", action="version", version=f"%(prog)s {version('digits')}")
+def parser(files: object = None) -> argparse.ArgumentParser:
+    """Return the parser; `files` is what shtab completes names of files with."""
+    top = argparse.ArgumentParser(prog="digits", description="Ask a Digits service.", epilog=ENVIRONMENT)
+    top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    codes = "Exit codes: 0 all were read, 1 some were not, or not wholly, 2 nothing was asked or answered."
-    one = commands.add_parser(
-        "predict", help="read the digit in each image", description=f"Read the digit in each image. {codes}"
+    predict = add(
+        commands, "predict", _commands.predict, "read the digit in each image", "0 all were read, 1 some were not"
     )
-    many = commands.add_parser(
-        "read", help="read the numbers in each image", description=f"Read the numbers in each image. {codes}"
+    read = add(
+        commands,
+        "read",
+        _commands.read,
+        "read the numbers in each image",
+        "0 all were read, 1 some were not, or not wholly",
     )
-    for command, do in ((one, predict), (many, read)):
-        command.set_defaults(do=do)
-        command.add_argument("images", nargs="+", metavar="IMAGE", help="PNG, JPEG, WebP, BMP, GIF or TIFF file")
-        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        command.add_argument(
-            "--url", default=os.environ.get("DIGITS_URL", URL), help="where the service is (default: %(default)s)"
-        )
-    expected = many.add_mutually_exclusive_group()
-    expected.add_argument("--expect", type=int, metavar="N", help="how many digits each number has")
-    expected.add_argument("--pattern", help="what each number looks like, such as '[0-9]{4,6}'")
-    many.add_argument("--annotate", metavar="OUT", help="draw what was read into a copy of the image")
+    evaluate = add(
+        commands, "evaluate", _commands.evaluate, "say how often the service is right about labelled images",
+        "0 as often as --at-least says, 1 not so often",
+    )  # fmt: skip
+    health = add(commands, "health", _commands.health, "say whether the service can predict", "0 it can, 1 it cannot")
+    add(commands, "model", _commands.model, "show how the model was made and how well it did", "0 shown")
+    add_completion(commands)
+    add_images([predict, read], files)
+    add_read(read)
+    add_evaluate(evaluate, files)
+    for command in (predict, evaluate):
+        command.add_argument("--threshold", type=float, help="confidence below which there is no digit")
+    health.add_argument("--wait", type=float, metavar="SECONDS", help="for it to be able to, so long at most")
     return top
 
 
-def as_table(named: Sequence[tuple[str, Prediction]]) -> str:
-    width = max(len("image"), *(len(path) for path, _ in named))
-    lines = [f"{'image':<{width}}  digit  confidence"]
-    for path, prediction in named:
-        if prediction.error:
-            lines.append(f"{path:<{width}}  -      {prediction.error.message}")
-        else:
-            digit = "-" if prediction.digit is None else prediction.digit
-            doubt = f"  {prediction.reason}" if prediction.reason else ""
-            lines.append(f"{path:<{width}}  {digit}      {prediction.confidence:.4f}{doubt}")
-    return "\n".join(lines)
-
-
-def as_text(named: Sequence[tuple[str, Reading]]) -> str:
-    """Return a table with a row for each line of digits."""
-    width = max(len("image"), *(len(path) for path, _ in named))
-    rows = [(path, *row) for path, reading in named for row in rows_of(reading)]
-    return "\n".join(
-        f"{path:<{width}}  {sure:<10}  {text}" for path, sure, text in [("image", "confidence", "text"), *rows]
+def add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    do: Callable[[Client, argparse.Namespace], int],
+    what: str,
+    codes: str,
+) -> argparse.ArgumentParser:
+    """Add a command that asks the service, with the options that all of these have."""
+    ends = f"Exit codes: {codes}, 2 nothing was asked or answered."
+    command = commands.add_parser(name, help=what, description=f"{what.capitalize()}. {ends}", epilog=ENVIRONMENT)
+    command.set_defaults(do=lambda options: ask(do, options))
+    command.add_argument(
+        "--url", default=os.environ.get("DIGITS_URL", URL), help="where the service is (default: %(default)s)"
     )
+    form = command.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--csv", action="store_true", help="print CSV instead of a table")
+    return command
 
 
-def rows_of(reading: Reading) -> list[tuple[str, str]]:
-    if reading.error:
-        return [("-", reading.error.message)]
-    lines = [(f"{line.confidence:.4f}", line.text + " (does not fit)" * (line.fits is False)) for line in reading.lines]
-    return lines or [("-", "(no digits)")]
+def ask(do: Callable[[Client, argparse.Namespace], int], options: argparse.Namespace) -> int:
+    with Client(options.url, api_key=os.environ.get(KEY)) as client:
+        return do(client, options)
 
 
-def as_json(named: Sequence[tuple[str, Prediction | Reading]]) -> str:
-    return json.dumps([asdict(answer) | {"name": path} for path, answer in named], indent=1)
+def add_images(commands: Sequence[argparse.ArgumentParser], files: object) -> None:
+    what = "PNG, JPEG, WebP, BMP, GIF or TIFF file, a folder or a quoted pattern of them, or - for standard input"
+    for command in commands:
+        images = command.add_argument("images", nargs="+", metavar="IMAGE", help=what)
+        setattr(images, "complete", files)  # noqa: B010  # an attribute that only shtab knows
+
+
+def add_read(command: argparse.ArgumentParser) -> None:
+    expected = command.add_mutually_exclusive_group()
+    expected.add_argument("--expect", type=int, metavar="N", help="how many digits each number has")
+    expected.add_argument("--pattern", help="what each number looks like, such as '[0-9]{4,6}'")
+    command.add_argument("--annotate", metavar="OUT", help="draw what was read into a copy of the image")
+
+
+def add_evaluate(command: argparse.ArgumentParser, files: object) -> None:
+    what = "folder or zip with labels.csv (columns file and label) or folders 0 to 9, or .npz with x_test and y_test"
+    labelled = command.add_argument("set", metavar="SET", help=what)
+    setattr(labelled, "complete", files)  # noqa: B010  # as above
+    command.add_argument("--worst", type=int, default=10, metavar="N", help="mistakes to list (default: 10)")
+    command.add_argument("--at-least", type=float, default=0.0, metavar="SHARE", help="that must be right, as in 0.99")
+
+
+def add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    how = 'for bash: eval "$(digits completion bash)" in .bashrc; needs shtab: pip install "digits-client[completion]"'
+    command = commands.add_parser("completion", help="print what completes commands in a shell", description=how)
+    command.set_defaults(do=complete)
+    command.add_argument("shell", choices=SHELLS)
+
+
+def complete(options: argparse.Namespace) -> int:
+    try:
+        import shtab
+    except ImportError as exc:
+        raise ImportError('this takes shtab: pip install "digits-client[completion]"') from exc
+    print(shtab.complete(parser(shtab.FILE), options.shell))
+    return 0
 
 
 if __name__ == "__main__":
