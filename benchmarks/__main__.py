@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, report, chart, soak, evaluate, ablation, rendered, steps."""
+"""python -m benchmarks: run, report, chart, soak, client, evaluate, ablation, rendered, steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import ablation, accuracy, material, peers, rendered, report, results, steps
+from benchmarks import ablation, accuracy, material, peers, rendered, report, results, steps, throughput
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
     soaking.set_defaults(do=do_soak)
     add_output(soaking, "soak")
     add_evaluate(commands.add_parser("evaluate", help="ask a running service about labelled images"))
+    comparing = commands.add_parser("client", help="send a running service arrays through the client, and by curl")
+    comparing.add_argument("--rounds", type=int, default=5)
+    comparing.set_defaults(do=lambda given: print(throughput.compare(given.url, given.rounds)))
+    add_url(comparing)
     ablating = commands.add_parser("ablation", help="what each step of reading gives, on the published model")
     ablating.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
     ablating.set_defaults(do=lambda given: print(ablation.ablate(models(), given.sets)))
@@ -76,11 +80,15 @@ def add_run(command: argparse.ArgumentParser) -> None:
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.set_defaults(do=do_evaluate)
-    command.add_argument("sets", nargs="+", type=Path, metavar="SET", help="zip or folder, with labels.csv")
+    command.add_argument("sets", nargs="+", type=Path, metavar="SET", help="as `digits evaluate` takes them")
+    add_url(command)
+    command.add_argument("--sheet", type=Path, help="where to draw what went wrong, as a PNG")
+
+
+def add_url(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--url", default=os.environ.get("DIGITS_URL", "http://localhost:8000"), help="where the service is"
     )
-    command.add_argument("--sheet", type=Path, help="where to draw what went wrong, as a PNG")
 
 
 def add_output(command: argparse.ArgumentParser, name: str) -> None:
