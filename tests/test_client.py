@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_type
 
 import httpx
 import numpy as np
@@ -23,6 +23,8 @@ from digits_client import (
     Client,
     DigitsError,
     ImageLike,
+    Prediction,
+    Reading,
     Rejected,
     Unavailable,
     Unreachable,
@@ -257,6 +259,11 @@ def test_every_error_is_one_to_catch() -> None:
     assert all(issubclass(kind, DigitsError) for kind in kinds)
 
 
+def test_all_that_is_public_is_listed() -> None:
+    public = {name for name, value in vars(digits_client).items() if not name.startswith("_")}
+    assert set(digits_client.__all__) == public | {"__version__"}
+
+
 # --- both clients, the real service -------------------------------------------------------------
 
 
@@ -288,6 +295,22 @@ def test_images_of_every_kind_are_read(server: Server, tmp_path: Path) -> None:
         assert one.confidence == pytest.approx(together[0].confidence, abs=1e-6)
     assert together[0].name == "seven.png"
     assert [prediction.index for prediction in together] == list(range(6))
+
+
+def test_answers_have_the_types_that_were_promised(server: Server) -> None:
+    """The types are for mypy to check, and the classes for this test."""
+    image = png(IMAGES[0])
+    with Client(server.url) as client:
+        one, several = (
+            assert_type(client.predict(image), Prediction),
+            assert_type(client.predict([image]), list[Prediction]),
+        )
+        each = assert_type(client.predict(iter([image])), list[Prediction])
+        text = assert_type(client.read(np.asarray(IMAGES[0])), Reading)
+        texts = assert_type(client.read([image]), list[Reading])
+        lazily = assert_type(list(client.predict_each([image])), list[Prediction])
+    assert [type(answer) for answer in (one, *several, *each, *lazily)] == [Prediction] * 4
+    assert [type(answer) for answer in (text, *texts)] == [Reading] * 2
 
 
 def test_a_bad_image_leaves_the_others_their_digits(server: Server) -> None:

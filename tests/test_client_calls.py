@@ -394,6 +394,12 @@ def test_connections_are_kept(slow: str) -> None:
     assert len(Slow.connections) == 1
 
 
+def test_options_of_httpx_go_to_httpx(slow: str) -> None:
+    """Here a proxy, which answers for a service that isn't there."""
+    with Client("http://digits.invalid", proxy=slow) as client:
+        assert client.model() == {}
+
+
 # --- the real service ---------------------------------------------------------------------------
 
 

@@ -80,7 +80,7 @@ async def ask_each(driver: Driver[Any], call: Call[T], images: Any, retries: int
 def gather(driver: Driver[Any], call: Call[Any], images: Any) -> AsyncGenerator[Chunk, None]:
     if not call.are_many(images):
         images = [images]
-    return slices(images) if isinstance(images, np.ndarray) else chunks(driver.entries(images), call.spread)
+    return slices(images) if isinstance(images, np.ndarray) else chunks(driver.entries(images), call.spread, call.most)
 
 
 async def ask_chunk(driver: Driver[Any], call: Call[T], patience: Patience, chunk: Chunk) -> list[T]:

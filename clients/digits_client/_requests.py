@@ -34,6 +34,7 @@ from digits_client._images import (
 T = TypeVar("T")
 
 MOST_IMAGES = 256  # in a request: the service answers more of them no faster, and less is lost when one fails
+MOST_PAGES = 16  # in a request to read them, each of which takes tens of milliseconds
 MOST_BYTES = 4 << 20  # of files in a request, unless one alone has more; a service takes 10 MiB by default
 JSON, NPY = "application/json", "application/x-npy"
 
@@ -86,6 +87,7 @@ class Call(Generic[T]):
     read: Callable[[Answer, Sequence[str | None], int], list[T]]
     accept: str = JSON
     deadline: float | None = None  # seconds for all of it
+    most: int = MOST_IMAGES  # in a request
 
     def request(self, part: Part) -> Request:
         headers = {"accept": self.accept}
@@ -100,8 +102,8 @@ def predict_call(
     *, explain: bool = False, threshold: float | None = None, deadline: float | None = None
 ) -> Call[Prediction]:
     params = {"explain": "true"} if explain else {}
-    params |= {} if threshold is None else {"threshold": str(threshold)}
-    return Call("predict", params, are_many, spread, predict_parts, read_predictions, deadline=deadline)
+    params |= {} if threshold is None else {"threshold": decimal(threshold)}
+    return Call("predict", params, are_many, spread, predict_parts, read_predictions, JSON, deadline)
 
 
 def rows_call(deadline: float | None) -> Call[NDArray[np.float32]]:
@@ -117,10 +119,15 @@ def read_call(
     threshold: float | None = None,
     deadline: float | None = None,
 ) -> Call[Reading]:
-    given = {"expect": expect, "pattern": pattern, "threshold": threshold}
+    given = {"expect": expect, "pattern": pattern, "threshold": None if threshold is None else decimal(threshold)}
     params: dict[str, str | list[str]] = {key: str(value) for key, value in given.items() if value is not None}
     params |= {"boxes": [",".join(map(str, box)) for box in boxes]} if len(boxes) else {}
-    return Call("read", params, are_pictures, spread_files, read_parts, read_readings, deadline=deadline)
+    return Call("read", params, are_pictures, spread_files, read_parts, read_readings, JSON, deadline, MOST_PAGES)
+
+
+def decimal(share: float) -> str:
+    """Return a number as the service reads it, without an exponent."""
+    return f"{share:.9f}"
 
 
 def are_many(images: object) -> bool:
@@ -136,13 +143,13 @@ def are_pictures(images: object) -> bool:
 # --- chunks -------------------------------------------------------------------------------------
 
 
-async def chunks(entries: AsyncGenerator[Any, None], spread: Spread) -> AsyncGenerator[Chunk, None]:
+async def chunks(entries: AsyncGenerator[Any, None], spread: Spread, most: int) -> AsyncGenerator[Chunk, None]:
     """Gather the images of entries, no more at a time than one request or a few will hold."""
     start, size, some = 0, 0, list[Any]()
     async with aclosing(entries):
         async for entry in entries:
             for image in spread(entry):
-                if some and (len(some) == MOST_IMAGES or size + held(image) > MOST_BYTES):
+                if some and (len(some) == most or size + held(image) > MOST_BYTES):
                     yield Chunk(some, start)
                     start, size, some = start + len(some), 0, []
                 some.append(image)
