@@ -209,6 +209,16 @@ def test_files_are_sent_together_up_to_some_megabytes() -> None:
     assert max(sizes) < (6 << 20) + 1000
 
 
+def test_few_pages_are_sent_together() -> None:
+    def count(request: httpx.Request) -> httpx.Response:
+        sent = request.read().count(b"filename=")
+        items = [{"index": index, "text": str(sent), "confidence": 1.0, "lines": []} for index in range(sent)]
+        return httpx.Response(200, json={"model": {"version": "v", "sha256": "0" * 64}, "images": items})
+
+    with client_of(count) as client:
+        assert [reading.text for reading in client.read([b"page"] * 20)] == ["16"] * 16 + ["4"] * 4
+
+
 def test_several_requests_are_in_flight_at_once() -> None:
     together = threading.Barrier(4, timeout=10)  # breaks, and the test with it, unless four come together
 
@@ -430,9 +440,13 @@ async def test_ten_thousand_images_are_one_call(server: Server) -> None:
     assert sure == [int(row.argmax()) for row, digit in zip(rows, digits, strict=True) if digit is not None]
 
 
-def test_an_empty_service_is_waited_for_no_longer_than_said(tmp_path: Path) -> None:
-    with serve(tmp_path) as empty, Client(empty.url) as client, pytest.raises(Unavailable, match="no_model"):
-        client.wait_until_ready(timeout=0.5)
+def test_what_never_gets_ready_is_waited_for_no_longer_than_said() -> None:
+    """It says to come back after the time is up."""
+    empty = httpx.Response(
+        503, json={"error": {"code": "no_model", "message": "not yet"}}, headers={"Retry-After": "50"}
+    )
+    with client_of(lambda _: empty) as client, pytest.raises(Unavailable, match="no_model"):
+        client.wait_until_ready(timeout=40)
     with Client("http://127.0.0.1:9") as nobody, pytest.raises(Unreachable):
         nobody.wait_until_ready(timeout=0.2)
 
