@@ -40,8 +40,9 @@ def read(client: Client, options: Namespace) -> int:
     named = answered(options.images, partial(client.read_each, expect=options.expect, pattern=options.pattern))
     rows = [(name, *row) for name, one in named for row in rows_of(one)]
     print_as(options, READ, rows, [asdict(one) | {"name": name} for name, one in named])
-    if options.annotate:
-        ((name, one),) = named
+    if options.annotate and len(named) > 1:
+        raise ValueError("--annotate takes one image, and this is a folder or pattern of several")
+    for name, one in named if options.annotate else ():
         if not one.error:
             annotate(name, one, options.annotate)
     return int(not all(is_whole(one) for _, one in named))
