@@ -59,7 +59,8 @@ class Prediction:
 
     `reason` is `blank`, `several_digits` or `not_a_digit`. `confidence` is the highest of the
     `probabilities`, which are those of 0 to 9; `alternatives` are the next best digits, each with
-    its own. `explanation` is there if it was asked for: see `/docs` for its fields.
+    its own. `presence` is how likely there is a digit at all. `explanation` is there if it was
+    asked for: see `/docs` for its fields.
     """
 
     index: int
@@ -72,6 +73,7 @@ class Prediction:
     reason: str | None = None
     alternatives: tuple[tuple[int, float], ...] = ()
     explanation: dict[str, Any] | None = None
+    presence: float | None = None
 
 
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the upright image
@@ -172,7 +174,7 @@ def read_prediction(item: dict[str, Any], index: int, name: str | None, model: I
     alternatives = read_pairs(item.get("alternatives", ()))
     return Prediction(
         index, name, item["digit"], item["confidence"], probabilities, None, model,
-        item.get("reason"), alternatives, item.get("explanation"),
+        item.get("reason"), alternatives, item.get("explanation"), item.get("presence"),
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ class Client:
         [7, 2]
 
         Many images go out in several requests, some at a time, and are answered in order. `explain=True` also tells
-        what the network saw; `threshold` is the confidence below which an image holds no digit, by default the
+        what the network saw; `threshold` is the presence below which an image holds no digit, by default the
         model's own; `deadline` is in seconds, for the whole call. Besides `DigitsError`, raises `OSError`,
         `ValueError` and `TypeError` for images that cannot be sent.
         """
