@@ -8,28 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
 
 from digits import __version__, bundle
 from digits.bundle import Manifest
-from service import errors, schemas
+from service import errors, openapi, schemas
 from service.endpoints import Endpoint
 from service.engine import Models, NoModel
 from service.errors import Problem
 from service.middleware import PagePolicy
-from service.openapi import (
-    MODEL_HEADERS,
-    error_responses,
-    predict_array,
-    predict_body,
-    predict_parameters,
-    read_body,
-    read_parameters,
-)
-
-Responses = dict[int | str, dict[str, Any]]
+from service.settings import Settings
 
 DESCRIPTION = """Reads handwritten digits.
 
@@ -38,14 +27,19 @@ answer. Send pictures of whole numbers to `/read`. `/health` says whether the se
 `/model` what it predicts with."""
 
 
-def create_api(models: Models, endpoints: Mapping[str, Endpoint]) -> FastAPI:
+def create_api(settings: Settings, models: Models, endpoints: Mapping[str, Endpoint]) -> FastAPI:
     """Return the application that documents the endpoints, and answers all else itself."""
-    app: FastAPI = FastAPIOffline(title="Digits", version=__version__, description=DESCRIPTION)  # no CDN for its pages
+    app: FastAPI = FastAPIOffline(  # no CDN for its pages
+        title="Digits", version=__version__, description=DESCRIPTION, openapi_tags=openapi.TAGS,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        responses=openapi.errors(_500=("The service failed.", "internal")),
+    )  # fmt: skip
+    openapi.complete(app, settings)
     app.add_middleware(PagePolicy)
     for kind in errors.KINDS:
         app.add_exception_handler(kind, errors.answer)
-    add_predict(app, endpoints["/predict"])
-    add_read(app, endpoints["/read"])
+    add_predict(app, endpoints["/predict"], settings)
+    add_read(app, endpoints["/read"], settings)
     add_health(app, models)
     add_model(app, models)
 
@@ -56,7 +50,7 @@ def create_api(models: Models, endpoints: Mapping[str, Endpoint]) -> FastAPI:
     return app
 
 
-def add_predict(app: FastAPI, endpoint: Endpoint) -> None:
+def add_predict(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
     async def predict(request: Request) -> Response:
         """Read the digit in each image.
 
@@ -65,15 +59,19 @@ def add_predict(app: FastAPI, endpoint: Endpoint) -> None:
         """
         return await endpoint(request)
 
-    as_array: Responses = {200: {"content": {"application/x-npy": predict_array()}, "headers": MODEL_HEADERS}}
+    refused = openapi.refusals(
+        settings, schemas.Predictions, "no_predictions", "invalid", "unknown_field", "no_images", "bad_pixels"
+    )
+    responses = openapi.answer("predictions") | refused
     app.router.add_api_route(
         "/predict", predict, methods=["POST"], operation_id="predict", tags=["predict"],
-        response_model=schemas.Predictions, responses=as_array | refusals(schemas.Predictions),
-        openapi_extra={"parameters": predict_parameters(), "requestBody": predict_body()},
+        response_model=schemas.Predictions,
+        responses=responses | {status: openapi.with_array(responses[status]) for status in (200, 422)},
+        openapi_extra={"parameters": openapi.predict_parameters(), "requestBody": openapi.predict_body(settings)},
     )  # fmt: skip
 
 
-def add_read(app: FastAPI, endpoint: Endpoint) -> None:
+def add_read(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
     async def read(request: Request) -> Response:
         """Read the numbers in each image, line by line.
 
@@ -82,24 +80,12 @@ def add_read(app: FastAPI, endpoint: Endpoint) -> None:
         """
         return await endpoint(request)
 
+    refused = openapi.refusals(settings, schemas.Readings, "no_readings", "invalid", "unknown_field", "no_images")
     app.router.add_api_route(
         "/read", read, methods=["POST"], operation_id="read", tags=["read"],
-        response_model=schemas.Readings, responses=refusals(schemas.Readings),
-        openapi_extra={"parameters": read_parameters(), "requestBody": read_body()},
+        response_model=schemas.Readings, responses=openapi.answer("readings") | refused,
+        openapi_extra={"parameters": openapi.read_parameters(), "requestBody": openapi.read_body(settings)},
     )  # fmt: skip
-
-
-def refusals(answer: type[BaseModel]) -> Responses:
-    """Return the answers, other than 200, to requests with images."""
-    none: Responses = {422: {"model": answer | schemas.Error, "description": "No image could be read."}}
-    return none | error_responses(
-        _400="The body is empty, or not what its Content-Type says.",
-        _413="The request has too many bytes or images.",
-        _415="The Content-Type is none of those above.",
-        _429="Too much is being read already; try again after `Retry-After` seconds.",
-        _500="The service failed.",
-        _503="There is no model yet.",
-    )
 
 
 def add_health(app: FastAPI, models: Models) -> None:
@@ -107,7 +93,7 @@ def add_health(app: FastAPI, models: Models) -> None:
 
     @app.get(
         "/health", operation_id="health", tags=["health"], response_model=schemas.Health,
-        responses={503: {"model": schemas.Health, "description": "Nothing can be predicted; `reason` says why."}},
+        responses=openapi.answer("healthy") | {503: openapi.UNHEALTHY},
     )  # fmt: skip
     async def health() -> JSONResponse:
         """Say whether the service can predict, and with what."""
@@ -116,14 +102,15 @@ def add_health(app: FastAPI, models: Models) -> None:
         state = {"status": "ok" if served else "unavailable", "model": served, "reason": models.refusal}
         return JSONResponse(state | {"uptime": uptime}, 200 if served else 503)
 
-    @app.get("/health/live", operation_id="live", tags=["health"])
+    @app.get("/health/live", operation_id="live", tags=["health"], responses=openapi.answer("live"))
     async def live() -> schemas.Live:
         """Answer, which is all that a liveness probe asks."""
         return schemas.Live(status="alive")
 
     @app.get(
-        "/health/ready", operation_id="ready", tags=["health"], responses=error_responses(_503="There is no model yet.")
-    )
+        "/health/ready", operation_id="ready", tags=["health"],
+        responses=openapi.answer("ready") | openapi.NO_MODEL,
+    )  # fmt: skip
     async def ready() -> schemas.Ready:
         """Answer 200 as soon as and as long as `/predict` can."""
         _ = models.engine
@@ -131,21 +118,24 @@ def add_health(app: FastAPI, models: Models) -> None:
 
 
 def add_model(app: FastAPI, models: Models) -> None:
-    no_model = error_responses(_503="There is no model yet.")
-    unknown = error_responses(_404="The model has no such plot.")
+    unknown = openapi.errors(_404=("The model has no such plot.", "not_found"))
 
-    @app.get("/model", operation_id="model", tags=["model"], response_model=schemas.Manifest, responses=no_model)
+    @app.get(
+        "/model", operation_id="model", tags=["model"], response_model=schemas.Manifest,
+        responses=openapi.answer("manifest") | openapi.NO_MODEL,
+    )  # fmt: skip
     async def model() -> JSONResponse:
         """Return the manifest of the model that is served."""
         return JSONResponse(models.engine.manifest)
 
     @app.get(
-        "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=FileResponse,
-        responses=no_model | unknown | {200: {"content": {"image/png": {}}}},
+        "/model/plots/{name}", operation_id="plot", tags=["model"], response_class=Response,
+        responses=openapi.NO_MODEL | unknown | {200: openapi.PNG}, openapi_extra={"parameters": [openapi.PLOT]},
     )  # fmt: skip
-    async def plot(name: str) -> FileResponse:
+    def plot(request: Request) -> Response:
         """Return one of the plots that the manifest names."""
-        return FileResponse(plot_file(models.engine.path, models.engine.manifest, name), media_type="image/png")
+        path = plot_file(models.engine.path, models.engine.manifest, request.path_params["name"])
+        return Response(path.read_bytes(), media_type="image/png")
 
 
 def identity(models: Models) -> dict[str, str] | None:

@@ -28,17 +28,19 @@ from service.settings import Settings
 
 def create_app(settings: Settings, models: Models) -> Application:
     """Return an application that loads the models and follows them while it runs."""
-    return Application(Intake(settings), models)
+    return Application(settings, models)
 
 
 class Application:
     """`lifespan` is the time in which it can be asked."""
 
-    def __init__(self, intake: Intake, models: Models) -> None:
+    def __init__(self, settings: Settings, models: Models) -> None:
+        intake = Intake(settings)
         self.endpoints: dict[str, Endpoint] = {  # of POST
             "/predict": Predictor(intake, models).answer,
             "/read": Reader(intake, models).answer,
         }
+        self._settings = settings
         self._intake = intake
         self._models = models
         self._direct = {("POST", path): answering(endpoint) for path, endpoint in self.endpoints.items()}
@@ -62,7 +64,7 @@ class Application:
             self._intake.close()
 
     def _make_api(self) -> ASGIApp:
-        made: ASGIApp = import_api().create_api(self._models, self.endpoints)
+        made: ASGIApp = import_api().create_api(self._settings, self._models, self.endpoints)
         return made
 
     async def _ask_api(self, scope: Scope, receive: Receive, send: Send) -> None:

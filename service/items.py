@@ -270,7 +270,23 @@ def from_pixels(images: Sequence[Any], *, check: Callable[[Any], bytes]) -> Imag
 
 
 def from_rows(rows: Any) -> bytes:
-    """Return the 784 pixels in 28 rows of 28 whole numbers from 0 to 255. Raises `BadImage`.
+    """Return the 784 pixels in 28 rows of 28 whole numbers from 0 to 255. Raises `BadImage`."""
+    try:
+        return joined(rows)
+    except TypeError:
+        return from_strange_rows(rows)
+
+
+def from_strange_rows(rows: Any) -> bytes:
+    """Do as `from_rows` does where there may be `true`, `false`, or whole numbers such as 7.0."""
+    try:
+        return joined([[whole(value) for value in row] for row in rows])
+    except TypeError as exc:
+        raise BadImage("bad_pixels", f"pixels must be {SIDE} rows of {SIDE} whole numbers from 0 to 255") from exc
+
+
+def joined(rows: Any) -> bytes:
+    """Return the pixels in 28 rows of 28. Raises `TypeError` for what is none, and `BadImage`.
 
     `bytes` is the quickest judge of whole numbers that there is, but takes booleans for such.
     """
@@ -278,18 +294,17 @@ def from_rows(rows: Any) -> bytes:
         if list(map(len, rows)) != ROWS:
             raise TypeError
         return b"".join(map(bytes, rows))
-    except TypeError as exc:
-        raise BadImage("bad_pixels", f"pixels must be {SIDE} rows of {SIDE} whole numbers from 0 to 255") from exc
     except (ValueError, OverflowError) as exc:
         raise BadImage("bad_pixels", "a pixel is not between 0 and 255") from exc
 
 
-def from_strange_rows(rows: Any) -> bytes:
-    """Do as `from_rows` does, in a body that may hold `true` or `false` somewhere."""
-    pixels = from_rows(rows)
-    if any(type(value) is bool for row in rows for value in row):
-        raise BadImage("bad_pixels", "a pixel is a whole number, and not true or false")
-    return pixels
+def whole(value: Any) -> int:
+    """Return a whole number, which JSON may write as 7.0 too. Raises `TypeError`."""
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    raise TypeError
 
 
 # --- application/x-npy --------------------------------------------------------------------------

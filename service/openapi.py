@@ -1,139 +1,238 @@
-"""Say in OpenAPI what `/predict` and `/read` take: images in several kinds of body, each with an example that runs."""
+"""Say in OpenAPI what FastAPI cannot know: the bodies that `/predict` and `/read` take, and how each refusal reads.
+
+Files are described twice, by `format` for generators of clients, most of which know no other sign
+of a file, and by `contentMediaType` as OpenAPI 3.1 has it.
+"""
 
 from __future__ import annotations
 
-import base64
-import io
+import re
 from typing import Any
 
-import numpy as np
-from PIL import Image
+from fastapi import FastAPI
+from pydantic import BaseModel
 
-from digits.image import SIDE, Pixels
-from digits.pattern import MOST_STEPS
-from service.schemas import Error
+from digits.image import SIDE
+from digits.pattern import ITEM, MOST_STEPS
+from service import examples, wishes
+from service.read import MOST_IMAGES
+from service.schemas import Error, Health
+from service.settings import Settings
 
-SEVEN = (".######.", ".######.", ".....##.", "....##..", "....##..", "...##...", "...##...", "..##....")
-BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+Part = dict[str, Any]  # of the document
+Responses = dict[int | str, Part]
+
+FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+PICTURES = "PNG, JPEG, WebP, BMP, GIF or TIFF files"
+FILES = f"{PICTURES}, or .npy files of one image"
+PATTERN = re.sub(r"\?P<\w+>", "", ITEM.pattern)  # as JSON Schema has it, without names for its groups
+BASE64 = r"^(data:[^,]*,)?[A-Za-z0-9+/]+={0,2}$"
+
+TAGS = [
+    {"name": "predict", "description": "One digit in each image."},
+    {"name": "read", "description": "Whole numbers, in one or several lines, in each image."},
+    {
+        "name": "health",
+        "description": "Whether the service lives, and whether it can predict; for people and for probes.",
+    },
+    {"name": "model", "description": "What predicts: how it was made, and how well it did."},
+]
+
+
+def complete(app: FastAPI, settings: Settings) -> None:
+    """Have the document of an application hold what its parts refer to.
+
+    Examples of answers are referred to because FastAPI would take every null out of them.
+    """
+    written = app.openapi
+
+    def openapi() -> Part:
+        document = written()
+        document["components"]["schemas"] |= bodies(settings)
+        document["components"]["examples"] = examples.answers()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's documentation has it
+
+
+# --- bodies -------------------------------------------------------------------------------------
+
+
+def bodies(settings: Settings) -> dict[str, Part]:
+    """Return the schemas of bodies in JSON."""
+    row = {"type": "array", "minItems": SIDE, "maxItems": SIDE}
+    image = row | {"items": row | {"items": {"type": "integer", "minimum": 0, "maximum": 255}}}
+    text = {"type": "string", "pattern": BASE64}
+    as_files = listed(text, settings.max_images, f"{FILES}, in base64 or as data URLs")
+    as_pixels = listed(image, settings.max_images, "28 rows of 28 values each, from 0 for paper to 255 for ink")
+    pictures = listed(text, most_pictures(settings), f"{PICTURES}, in base64 or as data URLs")
+    return {
+        "EncodedImages": only("images", as_files, "Files of one digit each, as text."),
+        "PixelImages": only("pixels", as_pixels, "Images that are 28 x 28 pixels already; they are taken as they are."),
+        "EncodedPictures": only("images", pictures, "Pictures of numbers, as text."),
+    }
+
+
+def most_pictures(settings: Settings) -> int:
+    return min(settings.max_images, MOST_IMAGES)
+
+
+def listed(item: Part, most: int, description: str) -> Part:
+    return {"type": "array", "minItems": 1, "maxItems": most, "items": item, "description": description}
+
+
+def only(name: str, schema: Part, description: str) -> Part:
+    return {
+        "type": "object", "required": [name], "properties": {name: schema}, "additionalProperties": False,
+        "description": description,
+    }  # fmt: skip
+
+
+def predict_body(settings: Settings) -> Part:
+    """Return the `requestBody` of `/predict`."""
+    either = {"oneOf": [reference("schemas", "EncodedImages"), reference("schemas", "PixelImages")]}
+    npy = FILE | {"description": "a NumPy file: uint8, (28, 28) or (n, 28, 28), ink 255"}
+    files = {"schema": only("images", listed(FILE, settings.max_images, FILES), "Files.")}
+    body = body_of(files, {"schema": either, "examples": examples.for_predict()})
+    body["content"]["application/x-npy"] = {"schema": npy}
+    return body
+
+
+def read_body(settings: Settings) -> Part:
+    """Return the `requestBody` of `/read`, which takes pictures only."""
+    files = {"schema": only("images", listed(FILE, most_pictures(settings), PICTURES), "Files.")}
+    return body_of(files, {"schema": reference("schemas", "EncodedPictures"), "examples": examples.for_read()})
+
+
+def reference(kind: str, name: str) -> Part:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def body_of(files: Part, json: Part) -> Part:
+    one = {"schema": FILE | {"description": "one image file"}}
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": files,
+            "application/json": json,
+            "application/octet-stream": one,
+            "image/*": one,
+        },
+    }
+
+
+# --- queries ------------------------------------------------------------------------------------
+
+
+def predict_parameters() -> list[Part]:
+    """Return the query parameters of `/predict`."""
+    return [
+        parameter(
+            "explain", {"type": "boolean", "default": False},
+            "also tell what the network saw of each image, and how that came about",
+        ) | {"allowEmptyValue": True},
+        threshold("presence below which an image holds no digit; by default what the model's manifest says"),
+    ]  # fmt: skip
+
+
+def read_parameters() -> list[Part]:
+    """Return the query parameters of `/read`.
+
+    Examples stand in their descriptions: elsewhere, pages that let one try things would fill them in.
+    """
+    box = {"type": "string", "pattern": f"^{wishes.BOX}$"}
+    return [
+        parameter(
+            "expect", {"type": "integer", "minimum": 1, "maximum": MOST_STEPS},
+            "how many digits each number has, such as `expect=2`; not together with `pattern`",
+        ),
+        parameter(
+            "pattern", {"type": "string", "pattern": f"^({PATTERN})+$"},
+            "what each number looks like, as a regular expression of digits, `\\d`, classes and repeats, of at most "
+            f"{MOST_STEPS} digits, such as `pattern=[0-9]{{2,6}}`",
+        ),
+        parameter(
+            "boxes", {"type": "array", "maxItems": wishes.MOST_BOXES, "items": box},
+            "left,top,width,height in pixels of the upright image, where there is one number each, such as "
+            "`boxes=0,0,28,28`; together at most four times as large as the image. Lines are answered in this order",
+        ),
+        threshold("confidence below which a digit is null; by default what the model's manifest says"),
+    ]  # fmt: skip
+
+
+def threshold(description: str) -> Part:
+    return parameter(
+        "threshold", {"type": "number", "minimum": 0, "maximum": 1}, f"{description}, such as `threshold=0.5`"
+    )
+
+
+PLOT = {
+    "name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "accuracy.png",
+    "description": "as the manifest has it under `plots`",
+}  # fmt: skip
+
+
+def parameter(name: str, schema: Part, description: str) -> Part:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+# --- answers ------------------------------------------------------------------------------------
 
 MODEL_HEADERS = {
     name: {"schema": {"type": "string"}, "description": f"{what} of the model, where the answer is an array"}
     for name, what in (("Digits-Model-Version", "version"), ("Digits-Model-Sha256", "SHA-256"))
 }
+RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds to wait before"}}
+ARRAY = FILE | {
+    "description": "a NumPy file: float32, (n, 10) probabilities, a row of NaN for an image that could not be read"
+}
+PNG = {"content": {"image/png": {"schema": FILE | {"contentMediaType": "image/png"}}}}
 
 
-def sample() -> Pixels:
-    """Return the pixels of a plain drawn 7, for examples."""
-    drawn = np.array([[255 * (mark == "#") for mark in row] for row in SEVEN], np.uint8)
-    return np.pad(np.kron(drawn, np.ones((2, 2), np.uint8)), (SIDE - 2 * len(SEVEN)) // 2)
+def answer(example: str) -> Responses:
+    """Return an example of what is answered when all is well."""
+    return {200: shown(example)}
 
 
-def sample_png() -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(sample()).save(file, "PNG")
-    return file.getvalue()
+def shown(*names: str) -> Part:
+    return {"content": {"application/json": {"examples": {name: reference("examples", name) for name in names}}}}
 
 
-def predict_body(files: str = "PNG, JPEG, WebP, BMP, GIF or TIFF files, or .npy files of one image") -> dict[str, Any]:
-    """Return the `requestBody` of `/predict`."""
-    images = {
-        "type": "array", "minItems": 1, "items": BINARY,
-        "description": files,
+def with_array(response: Part) -> Part:
+    """Return an answer that comes as an array too, for those who prefer it."""
+    return response | {
+        "content": response["content"] | {"application/x-npy": {"schema": ARRAY}}, "headers": MODEL_HEADERS,
     }  # fmt: skip
-    return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {"type": "object", "required": ["images"], "properties": {"images": images}}
-            },
-            "application/json": json_body(),
-            "application/octet-stream": {"schema": BINARY | {"description": "one image file"}},
-            "image/*": {"schema": BINARY | {"description": "one image file"}},
-            "application/x-npy": {
-                "schema": BINARY | {"description": "a NumPy file: uint8, (28, 28) or (n, 28, 28), ink 255"}
-            },
-        },
-    }
 
 
-def predict_parameters() -> list[dict[str, Any]]:
-    """Return the query parameters of `/predict`."""
-    explain = {"type": "boolean", "default": False}
-    return [
-        {
-            "name": "explain", "in": "query", "schema": explain,
-            "description": "also tell what the network saw of each image, and how that came about",
-        },
-        threshold("presence below which an image holds no digit; by default what the model's manifest says"),
-    ]  # fmt: skip
+def refusals(settings: Settings, kind: type[BaseModel], *shown_for_422: str) -> Responses:
+    """Return how images are refused; with 422, that is an answer without any that could be read, or an error."""
+    refused = errors(
+        _400=("The body is empty, or not what its Content-Type says.", "empty_body", "malformed"),
+        _413=(
+            f"The request has more than {settings.max_body:,} bytes, or too many images.",
+            "too_large", "too_many_images",
+        ),
+        _415=(
+            "The Content-Type is none of those above, or the body is compressed.",
+            "unsupported_media_type", "unsupported_encoding",
+        ),
+        _429=("Too much is being read already.", "overloaded"),
+        _503=("There is no model yet.", "no_model"),
+    )  # fmt: skip
+    no_image = {"model": kind | Error, "description": "No image could be read, or the request makes no sense."}
+    return refused | {422: no_image | shown(*shown_for_422)}
 
 
-def read_parameters() -> list[dict[str, Any]]:
-    """Return the query parameters of `/read`."""
-    expect = {"type": "integer", "minimum": 1, "maximum": MOST_STEPS}
-    box = {"type": "string", "pattern": "^[0-9]{1,6}(,[0-9]{1,6}){3}$"}
-    return [
-        {"name": "expect", "in": "query", "schema": expect, "description": "how many digits each number has"},
-        {
-            "name": "pattern", "in": "query", "schema": {"type": "string", "example": "[0-9]{4,6}"},
-            "description": "what each number looks like, as a regular expression of digits, `\\d`, classes and repeats",
-        },
-        {
-            "name": "boxes", "in": "query", "schema": {"type": "array", "items": box}, "explode": True,
-            "description": "left,top,width,height in pixels of the upright image: where there is one number each; "
-            "lines are answered in this order",
-        },
-        threshold("confidence below which a digit is null; by default what the model's manifest says"),
-    ]  # fmt: skip
+def errors(**statuses: tuple[str, *tuple[str, ...]]) -> Responses:
+    """Return error answers with their codes: `errors(_404=("There is no such plot.", "not_found"))`."""
+    return {int(status[1:]): error(int(status[1:]), *said) for status, said in statuses.items()}
 
 
-def threshold(description: str) -> dict[str, Any]:
-    schema = {"type": "number", "minimum": 0, "maximum": 1}
-    return {"name": "threshold", "in": "query", "schema": schema, "description": description}
+def error(status: int, description: str, *codes: str) -> Part:
+    described = {"model": Error, "description": description} | shown(*codes)
+    return described | {"headers": RETRY_AFTER} if status in (429, 503) else described
 
 
-def read_body() -> dict[str, Any]:
-    """Return the `requestBody` of `/read`: that of `/predict`, without what is no picture."""
-    body = predict_body("PNG, JPEG, WebP, BMP, GIF or TIFF files")
-    content = {kind: media for kind, media in body["content"].items() if kind != "application/x-npy"}
-    encoded = content["application/json"]
-    images = {name: example for name, example in encoded["examples"].items() if name != "pixels"}
-    content["application/json"] = {"schema": encoded["schema"]["oneOf"][0], "examples": images}
-    return body | {"content": content}
-
-
-def predict_array() -> dict[str, Any]:
-    """Return the answer of `/predict` to those who prefer an array."""
-    what = "a NumPy file: float32, (n, 10) probabilities, a row of NaN for an image that could not be read"
-    return {"schema": BINARY | {"description": what}}
-
-
-def json_body() -> dict[str, Any]:
-    encoded = base64.b64encode(sample_png()).decode()
-    row = {"type": "array", "minItems": SIDE, "maxItems": SIDE}
-    value = {"type": "integer", "minimum": 0, "maximum": 255}
-    images = {
-        "type": "array", "minItems": 1, "items": {"type": "string"},
-        "description": "image files in base64, or data URLs of them",
-    }  # fmt: skip
-    pixels = {
-        "type": "array", "minItems": 1, "items": row | {"items": row | {"items": value}},
-        "description": "28 rows of 28 values, from 0 for paper to 255 for ink",
-    }  # fmt: skip
-    return {
-        "schema": {"oneOf": [only("images", images), only("pixels", pixels)]},
-        "examples": {
-            "images": {"summary": "files in base64", "value": {"images": [encoded]}},
-            "data URL": {"summary": "files as data URLs", "value": {"images": [f"data:image/png;base64,{encoded}"]}},
-            "pixels": {"summary": "28 x 28 pixels", "value": {"pixels": [sample().tolist()]}},
-        },
-    }
-
-
-def only(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": [name], "properties": {name: schema}, "additionalProperties": False}
-
-
-def error_responses(**statuses: str) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of error answers: `errors(_404="there is no such plot")`."""
-    return {int(status[1:]): {"model": Error, "description": why} for status, why in statuses.items()}
+NO_MODEL = errors(_503=("There is no model yet.", "no_model"))
+UNHEALTHY = {"model": Health, "description": "Nothing can be predicted; `reason` says why."} | shown("unhealthy")

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.items import MAX_NAME
+
+Place = Annotated[int, Field(ge=0)]  # in pixels of the upright image
+Box = tuple[Place, Place, Place, Place]
+Share = Annotated[float, Field(ge=0, le=1)]
+Alternative = tuple[Annotated[int, Field(ge=0, le=9)], Share]  # a digit and its probability
+
+INDEX = Field(description="place of the image in the request, from 0", ge=0)
+NAME = Field(description="name of the uploaded file, if there was one", max_length=MAX_NAME)
+
 
 class ErrorDetail(BaseModel):
+    """What is wrong."""
+
     code: str = Field(description="for programs; does not change", examples=["not_an_image"])
     message: str = Field(description="for people; may change")
 
@@ -15,12 +27,14 @@ class ErrorDetail(BaseModel):
 class Error(BaseModel):
     """The request as a whole was refused."""
 
-    error: ErrorDetail
+    error: ErrorDetail = Field(description="why")
 
 
 class Identity(BaseModel):
+    """A model."""
+
     version: str = Field(description="version of the bundle", examples=["20261122T101500Z-3f9a1c"])
-    sha256: str = Field(description="SHA-256 of the .h5 file", min_length=64, max_length=64)
+    sha256: str = Field(description="SHA-256 of the .h5 file", pattern="^[0-9a-f]{64}$")
 
 
 class Explanation(BaseModel):
@@ -41,33 +55,30 @@ class Explanation(BaseModel):
 class Prediction(BaseModel):
     """What was read in one image."""
 
-    index: int = Field(description="place of the image in the request, from 0", ge=0)
-    name: str | None = Field(description="name of the uploaded file, if there was one")
+    index: int = INDEX
+    name: str | None = NAME
     digit: int | None = Field(description="null where none can be read; `reason` says why", ge=0, le=9)
     reason: Literal["blank", "several_digits", "not_a_digit"] | None = Field(description="why there is no digit")
     confidence: float = Field(description="the highest of the probabilities", ge=0, le=1)
-    probabilities: list[float] = Field(description="of the digits 0 to 9", min_length=10, max_length=10)
+    probabilities: list[Share] = Field(description="of the digits 0 to 9", min_length=10, max_length=10)
     presence: float = Field(description="how likely there is a digit at all", ge=0, le=1)
-    alternatives: list[tuple[int, float]] = Field(description="the next best digits and their probabilities")
+    alternatives: list[Alternative] = Field(description="the next best digits and their probabilities")
     explanation: Explanation | None = Field(default=None, description="only with `?explain=true`")
 
 
 class Failure(BaseModel):
     """Why one image could not be read; the others are answered all the same."""
 
-    index: int = Field(description="place of the image in the request, from 0", ge=0)
-    name: str | None = Field(description="name of the uploaded file, if there was one")
-    error: ErrorDetail
+    index: int = INDEX
+    name: str | None = NAME
+    error: ErrorDetail = Field(description="what is wrong with it")
 
 
 class Predictions(BaseModel):
     """One entry for each image, in the order of the request."""
 
-    model: Identity
-    predictions: list[Prediction | Failure]
-
-
-Box = tuple[int, int, int, int]
+    model: Identity = Field(description="what predicted")
+    predictions: list[Prediction | Failure] = Field(description="what was read, or why it could not be", min_length=1)
 
 
 class ReadDigit(BaseModel):
@@ -76,7 +87,7 @@ class ReadDigit(BaseModel):
     digit: int | None = Field(description="null where it is none, or too doubtful", ge=0, le=9)
     confidence: float = Field(description="the probability of what was read, also where it is too low", ge=0, le=1)
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
-    alternatives: list[tuple[int, float]] = Field(
+    alternatives: list[Alternative] = Field(
         description="the likeliest other digits and their probabilities; likelier ones, where they do not fit a pattern"
     )
 
@@ -84,7 +95,7 @@ class ReadDigit(BaseModel):
 class Mark(BaseModel):
     """A comma, point or dash in a number."""
 
-    mark: Literal[",", ".", "-", "'"]
+    mark: Literal[",", ".", "-", "'"] = Field(description="what it is")
     after: int = Field(description="how many digits of the line stand before it", ge=0)
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
 
@@ -96,40 +107,56 @@ class Line(BaseModel):
     confidence: float = Field(description="the product of its digits', less for ink left out; 0 for none", ge=0, le=1)
     fits: bool | None = Field(description="whether it fits what was expected, if anything was")
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
-    digits: list[ReadDigit]
+    digits: list[ReadDigit] = Field(description="from left to right")
     marks: list[Mark] = Field(description="commas, points and dashes, which are no digits")
 
 
 class Reading(BaseModel):
     """The numbers in one image."""
 
-    index: int = Field(description="place of the image in the request, from 0", ge=0)
-    name: str | None = Field(description="name of the uploaded file, if there was one")
+    index: int = INDEX
+    name: str | None = NAME
     text: str = Field(description="all lines, from top to bottom", examples=["90210"])
     confidence: float = Field(description="the product of that of all lines with digits; 0 for none", ge=0, le=1)
-    lines: list[Line]
+    lines: list[Line] = Field(description="from top to bottom, or in the order of `boxes`")
 
 
 class Readings(BaseModel):
     """One entry for each image, in the order of the request."""
 
-    model: Identity
-    images: list[Reading | Failure]
+    model: Identity = Field(description="what predicted")
+    images: list[Reading | Failure] = Field(description="what was read, or why it could not be", min_length=1)
 
 
 class Live(BaseModel):
-    status: Literal["alive"]
+    """The service runs."""
+
+    status: Literal["alive"] = Field(description="always this")
 
 
 class Ready(BaseModel):
-    status: Literal["ready"]
+    """The service can predict."""
+
+    status: Literal["ready"] = Field(description="always this")
 
 
 class Health(BaseModel):
-    status: Literal["ok", "unavailable"]
+    """How the service is."""
+
+    status: Literal["ok", "unavailable"] = Field(description="whether it can predict")
     model: Identity | None = Field(description="what is served now")
     reason: str | None = Field(description="why nothing can be predicted, or why a newer model was not taken up")
     uptime: float = Field(description="seconds since the service started", ge=0)
+
+
+class ModelFile(BaseModel):
+    """A file of Keras, and what was noted of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    file: str = Field(description="name of the .h5 file")
+    sha256: str = Field(description="its SHA-256", pattern="^[0-9a-f]{64}$")
+    size: int = Field(description="its bytes", ge=0)
 
 
 class Manifest(BaseModel):
@@ -137,6 +164,8 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    format: int
-    version: str
-    model: dict[str, Any] = Field(description="file, sha256, size in bytes, parameters, keras_version …")
+    format: int = Field(description="of the manifest", ge=1)
+    version: str = Field(description="version of the bundle")
+    created: str = Field(default="", description="when the bundle was made, in UTC; a bare .h5 doesn't tell")
+    model: ModelFile = Field(description="the file, and perhaps its parameters, keras_version …")
+    plots: list[str] = Field(default=[], description="names for `/model/plots/{name}`")

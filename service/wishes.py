@@ -12,6 +12,8 @@ from digits.pattern import Pattern
 from digits.reading import Box
 from service.errors import Problem
 
+NUMBER = r"[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?"
+BOX = "[0-9]{1,6},[0-9]{1,6},[1-9][0-9]{0,5},[1-9][0-9]{0,5}"  # left,top,width,height
 MOST_BOXES = 200  # on an image; a form has about as many fields, and each is looked at by itself
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
@@ -80,7 +82,7 @@ def read_threshold(given: Query) -> float | None:
     text = last(given, "threshold")
     if text is None:
         return None
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+", text, re.ASCII) or float(text) > 1:
+    if not re.fullmatch(NUMBER, text) or float(text) > 1:
         raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
     return float(text)
 
@@ -103,9 +105,7 @@ def read_boxes(texts: Sequence[str]) -> tuple[Box, ...]:
 
 
 def read_box(text: str) -> Box:
-    if not re.fullmatch(r"[0-9]{1,6}(,[0-9]{1,6}){3}", text, re.ASCII):
+    if not re.fullmatch(BOX, text):
         raise ValueError(f"a box is left,top,width,height in whole pixels, such as 12,40,180,36; not {text[:40]!r}")
     left, top, width, height = map(int, text.split(","))
-    if not width or not height:
-        raise ValueError(f"the box {text} is empty")
     return left, top, width, height
