@@ -16,8 +16,9 @@ import httpx
 import jsonschema_rs
 import numpy as np
 import pytest
+from starlette.requests import Request
 
-from service import examples
+from service import errors, examples
 from service.settings import Settings
 from tests.conftest import Serve
 from tests.server import ROOT, Server
@@ -220,7 +221,7 @@ def refused_requests(path: str) -> dict[str, dict[str, Any]]:
     }
 
 
-ELSEWHERE = {"overloaded", "internal"}  # test_app.py has the queue overflow; a defect cannot be had
+ELSEWHERE = {"overloaded", "internal"}  # test_app.py has the queue overflow; a defect cannot be had over HTTP
 
 
 async def test_refusals_that_are_shown_are_given(client: httpx.AsyncClient, document: Document) -> None:
@@ -239,6 +240,12 @@ async def test_refusals_that_are_shown_are_given(client: httpx.AsyncClient, docu
                 check(document, operation, refused)
                 asked.add((path, code))
     assert len(asked) >= 22
+
+
+async def test_a_defect_is_answered_as_is_shown(document: Document) -> None:
+    response = await errors.answer(Request({"type": "http"}), RuntimeError("something private"))
+    assert response.status_code == 500
+    assert json.loads(bytes(response.body)) == document["components"]["examples"]["internal"]["value"]
 
 
 def plain(answer: Any) -> Any:
@@ -384,7 +391,7 @@ def test_schemathesis_finds_nothing_wrong(server: Server, tmp_path: Path) -> Non
     done = subprocess.run(
         [Path(sys.executable).with_name("schemathesis"), "--config-file", ROOT / "tests" / "schemathesis.toml",
          "run", f"{server.url}/openapi.json", "--checks", "all", "--mode", "all", "--max-examples", "40",
-         "--seed", "1", "--generation-deterministic", "--no-color"],
+         "--seed", "1", "--generation-deterministic", "--request-timeout", "60", "--no-color"],
         cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True,
     )  # fmt: skip
     assert not done.returncode, done.stdout + done.stderr
