@@ -112,6 +112,6 @@ def share_read(reader: Network, samples: Sequence[Sample]) -> float:
 def text(reader: Network, content: bytes) -> str:
     found = reading.survey(identify(content))
     pixels = found.pixels()
-    answers = [reader(pixels[start : start + AT_ONCE]) for start in range(0, len(pixels), AT_ONCE)]
+    answers = [reader.judge(pixels[start : start + AT_ONCE]) for start in range(0, len(pixels), AT_ONCE)]
     lines = found.lines(np.concatenate(answers)) if answers else []
     return "\n".join("".join(str(digit.digit) for digit in line.digits) for line in lines)

@@ -13,7 +13,7 @@ from digits import image
 from digits.cuts import FREE, cheapest_paths, cut
 from digits.grey import Grey, grey
 from digits.ink import ink, ink_on_sheet, is_even, otsu
-from digits.lattice import best_reading
+from digits.lattice import beliefs, best_reading
 from digits.network import Network
 from digits.rows import Row, find_rows, inked, sized
 from digits.rules import without_rules
@@ -88,7 +88,7 @@ def with_cuts(row: Row) -> Image.Image:
 def chosen(row: Row, network: Network) -> Image.Image:
     """Return what the network saw of the digits that were chosen, side by side."""
     cuts = cut(row)
-    tokens = best_reading(cuts, network(cuts.pixels)) or []
+    tokens = best_reading(cuts, beliefs(network.judge(cuts.pixels))) or []
     seen = [cuts.pixels[token.candidate] for token in tokens if token.candidate is not None]
     return Image.fromarray(np.concatenate(seen, axis=1) if seen else np.zeros((28, 28), np.uint8))
 

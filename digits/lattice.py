@@ -15,8 +15,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from digits.cuts import Candidate, Cuts
-from digits.network import Probabilities
+from digits.network import Judgements, Probabilities
 from digits.pattern import ANYTHING, Digits, Pattern
 
 CUT = 1.0  # for each stroke that a cut goes through
@@ -27,6 +29,7 @@ MARK = 0.3  # for a comma, a point or a dash
 MARK_TALL = 0.42  # heights that it is tall at most
 MARK_AREA = 0.9  # upright strokes of ink that a mark has at most
 DIRT, DIRT_AREA = 1.0, 1.5  # for a piece that is left out, and for each upright stroke of its ink
+PRESENCE = 0.5  # power of the presence of a digit: what stands in a row is likelier one than what stands alone
 LEAST = 1e-6  # probability that a digit is given at least
 
 
@@ -53,7 +56,7 @@ Arrivals = dict[int, Arrival]  # by state of the pattern
 
 
 def best_reading(cuts: Cuts, probabilities: Probabilities, pattern: Pattern = ANYTHING) -> list[Token] | None:
-    """Return the best reading that fits, or None where none does; `probabilities` are (k, 10), of the candidates."""
+    """Return the best reading that fits, or None where none does; `probabilities` are their (k, 10) `beliefs`."""
     last = len(cuts.costs) - 1
     arrivals: list[Arrivals] = [{} for _ in cuts.costs]
     arrivals[0][0] = Arrival(0.0)
@@ -65,6 +68,11 @@ def best_reading(cuts: Cuts, probabilities: Probabilities, pattern: Pattern = AN
             take(arrivals, cuts, pattern, index, probabilities[index])
     skip(arrivals[last], pattern)
     return traced(arrivals, (last, pattern.end)) if pattern.end in arrivals[last] else None
+
+
+def beliefs(judgements: Judgements) -> Probabilities:
+    """Return for (k, 11) judgements of candidates, (k, 10): that it is a digit, more or less, and which."""
+    return np.asarray(judgements[:, :10] * judgements[:, 10:] ** PRESENCE, np.float32)
 
 
 def by_start(candidates: Sequence[Candidate]) -> defaultdict[int, list[int]]:

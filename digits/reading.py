@@ -1,7 +1,7 @@
 """Read the numbers in a picture, in two steps with a network between them.
 
     picture -> rows -> cuts -> candidates: pixels          (`survey`)
-    probabilities of the candidates -> lines of digits     (`Survey.lines`)
+    judgements of the candidates -> lines of digits        (`Survey.lines`)
 
 So that the candidates of many pictures can go through a network together. Knows nothing of networks
 and HTTP.
@@ -20,8 +20,8 @@ from digits.cuts import Candidate, Cuts, cut
 from digits.decode import decode
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels
-from digits.lattice import best_reading
-from digits.network import Probabilities
+from digits.lattice import beliefs, best_reading
+from digits.network import Judgements, Probabilities
 from digits.pattern import ANYTHING, Pattern
 from digits.rows import Row, View, find_rows
 
@@ -36,7 +36,7 @@ UPRIGHT = 1.4  # times as tall as wide: a comma rather than a point
 
 @dataclass(frozen=True, slots=True)
 class ReadDigit:
-    """`probabilities` are (10,), as the network gave them for what it was shown."""
+    """`probabilities` are (10,): what is believed of what the network was shown; they sum to 1 if it is a digit."""
 
     digit: int
     box: Box
@@ -105,19 +105,20 @@ class Survey:
         found = [place.cuts.pixels for place in self.places if isinstance(place, Region)]
         return np.concatenate(found) if found else np.zeros((0, SIDE, SIDE), np.uint8)
 
-    def lines(self, probabilities: Probabilities, pattern: Pattern | None = None) -> list[Line]:
-        """Return the lines of the picture for (count, 10) probabilities of its candidates, from top to bottom.
+    def lines(self, judgements: Judgements, pattern: Pattern | None = None) -> list[Line]:
+        """Return the lines of the picture for (count, 11) judgements of its candidates, from top to bottom.
 
         With a pattern each line is the best that fits; one that cannot fit is read without.
         """
         lines: list[Line] = []
+        believed = beliefs(judgements)
         at = 0
         for place in self.places:
             if not isinstance(place, Region):
                 lines.append(Line([], [], place, pattern is None or pattern.fits("")))
                 continue
             end = at + len(place.cuts.candidates)
-            lines.append(read_line(place, probabilities[at:end], pattern))
+            lines.append(read_line(place, believed[at:end], pattern))
             at = end
         return lines
 

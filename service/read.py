@@ -19,7 +19,7 @@ from starlette.responses import Response
 from digits import reading
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels
-from digits.network import Probabilities
+from digits.network import Judgements, Probabilities
 from digits.pattern import Pattern
 from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
@@ -72,7 +72,7 @@ class Reader:
         index: int,
         item: Item,
         survey: Survey | BadImage,
-        rows: Probabilities,
+        rows: Judgements,
         wished: ReadWishes,
     ) -> dict[str, Any]:
         if isinstance(survey, BadImage):
@@ -82,14 +82,10 @@ class Reader:
         head = {"index": index, "name": item.name}
         return head | await self.intake.off_loop_slowly(reading_of, engine, survey, rows, wished)
 
-    async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Probabilities]:
-        """Return the probabilities of the candidates of each image; all go through the network together.
-
-        A candidate may be no digit, so they are those that it is one, and which: their sum is its presence.
-        """
+    async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Judgements]:
+        """Return the judgements of the candidates of each image; all go through the network together."""
         pixels = await self.intake.off_loop_slowly(together, surveys)
-        judged = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, 11), np.float32)
-        rows = judged[:, :10] * judged[:, 10:]
+        rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, 11), np.float32)
         counts = [survey.count if isinstance(survey, Survey) else 0 for survey in surveys]
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]
 
@@ -123,7 +119,7 @@ def together(surveys: Sequence[Survey | BadImage]) -> Pixels:
 # --- answers ------------------------------------------------------------------------------------
 
 
-def reading_of(engine: Engine, survey: Survey, rows: Probabilities, wished: ReadWishes) -> dict[str, Any]:
+def reading_of(engine: Engine, survey: Survey, rows: Judgements, wished: ReadWishes) -> dict[str, Any]:
     threshold = engine.threshold("confidence") if wished.threshold is None else wished.threshold
     lines = [line for line in survey.lines(rows, wished.pattern) if line.digits or wished.boxes]
     said = [line_as_json(line, threshold, wished.pattern) for line in lines]
