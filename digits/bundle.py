@@ -4,6 +4,7 @@
       20261122T101500Z-3f9a1c/    a bundle; complete, and never changed, once it has this name
         mnist_cnn_model.h5
         manifest.json             what the model is, how it was made, how well it did
+        report.html               the same for people, if the trainer made one
         history.csv
         plots/*.png
       current                     one line, the version to serve; replaced as a whole
@@ -45,6 +46,7 @@ H5_NAME = "mnist_cnn_model.h5"
 MANIFEST_NAME = "manifest.json"
 CURRENT = "current"
 PLOTS = "plots"
+REPORT_NAME = "report.html"
 DEFAULT_MODEL = Path(__file__).parent / "pretrained"  # models that come with the project
 MAX_BYTES = 64 << 20  # of a file that is read into memory
 MAX_CURRENT = 200  # of the one that names a version
@@ -81,7 +83,7 @@ def read_current(models: Path) -> Bundle:
     if published:
         return read(models / current_version(models))
     if bare:
-        return read_bare(models)
+        return read_bare(models / H5_NAME)
     others = sorted(path.name for path in models.glob("*.h5"))
     only = f"only {', '.join(others)[:200]}" if others else "nothing that could be served"
     raise BadBundle("missing", f"there is no model in {models} yet, {only}; train one, or put a {H5_NAME} there")
@@ -113,12 +115,12 @@ def read(path: Path) -> Bundle:
     return bundle
 
 
-def read_bare(models: Path) -> Bundle:
-    """Read a `.h5` without a manifest; its version is made of its hash."""
-    h5 = read_bytes(models / H5_NAME)
+def read_bare(path: Path) -> Bundle:
+    """Read a `.h5` without a manifest; its version is made of its hash. Raises `BadBundle`."""
+    h5 = read_bytes(path)
     sha256 = hash_of(h5)
-    model = {"file": H5_NAME, "sha256": sha256, "size": len(h5)}
-    return Bundle(models, {"format": FORMAT, "version": f"bare-{sha256[:12]}", "model": model}, h5)
+    model = {"file": path.name, "sha256": sha256, "size": len(h5)}
+    return Bundle(path.parent, {"format": FORMAT, "version": f"bare-{sha256[:12]}", "model": model}, h5)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -232,11 +234,11 @@ def locked(models: Path) -> Iterator[None]:
         yield
 
 
-def commit(path: Path, manifest: Manifest) -> Bundle:
+def commit(path: Path, manifest: Manifest, report: Callable[[Manifest], bytes] | None = None) -> Bundle:
     """Make a draft a bundle: complete its manifest, sync it, give it its name, and read it back.
 
     The manifest is given without `format`, `version`, `created` and the file's hash and size,
-    which are filled in here. Raises `BadBundle` and `OSError`.
+    which are filled in here; `report` makes a page of the whole. Raises `BadBundle` and `OSError`.
     """
     h5 = (path / H5_NAME).read_bytes()
     now, sha256 = datetime.now(UTC), hash_of(h5)
@@ -245,6 +247,8 @@ def commit(path: Path, manifest: Manifest) -> Bundle:
     head = {"format": FORMAT, "version": version, "created": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
     whole = head | manifest | {"model": model, "plots": sorted(plot.name for plot in path.glob(f"{PLOTS}/*.png"))}
     (path / MANIFEST_NAME).write_text(json.dumps(whole, indent=1) + "\n")
+    if report:
+        (path / REPORT_NAME).write_bytes(report(whole))
     path.chmod(0o755)  # mkdtemp keeps others out; a service may run as another user
     for item in [path, *path.rglob("*")]:
         sync(item)

@@ -17,14 +17,14 @@ from service import errors, openapi, schemas
 from service.endpoints import Endpoint
 from service.engine import Models, NoModel
 from service.errors import Problem
-from service.middleware import PagePolicy
+from service.middleware import REPORT_POLICY, PagePolicy
 from service.settings import Settings
 
 DESCRIPTION = """Reads handwritten digits.
 
 Send one image or many to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
 answer. Send pictures of whole numbers to `/read`. `/health` says whether the service can predict,
-`/model` what it predicts with."""
+`/model` what it predicts with, and `/model/report` shows that to people."""
 
 
 def create_api(settings: Settings, models: Models, endpoints: Mapping[str, Endpoint]) -> FastAPI:
@@ -137,6 +137,16 @@ def add_model(app: FastAPI, models: Models) -> None:
         path = plot_file(models.engine.path, models.engine.manifest, request.path_params["name"])
         return Response(path.read_bytes(), media_type="image/png")
 
+    @app.get(
+        "/model/report", operation_id="report", tags=["model"], response_class=Response,
+        responses=openapi.NO_MODEL | openapi.errors(_404=("The model has no report.", "not_found"))
+        | {200: openapi.PAGE},
+    )  # fmt: skip
+    def report() -> Response:
+        """Return the page that shows how the model was made and how well it did."""
+        page = report_file(models.engine.path, models.engine.manifest).read_bytes()
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
+
 
 def identity(models: Models) -> dict[str, str] | None:
     try:
@@ -150,6 +160,14 @@ def plot_file(folder: Path, manifest: Manifest, name: str) -> Path:
     path = folder / bundle.PLOTS / name
     if name not in listed(manifest) or Path(name).name != name or not path.is_file():
         raise Problem(404, "not_found", f"the model has no plot {name!r}; GET /model lists them under 'plots'")
+    return path
+
+
+def report_file(folder: Path, manifest: Manifest) -> Path:
+    """Return the page in the folder of a bundle; beside a bare `.h5` lies what has nothing to do with it."""
+    path = folder / bundle.REPORT_NAME
+    if folder.name != manifest["version"] or not path.is_file():
+        raise Problem(404, "not_found", "the model came without a report; those that the trainer makes have one")
     return path
 
 

@@ -186,6 +186,7 @@ RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "des
 ARRAY = FILE | {
     "description": "a NumPy file: float32, (n, 10) probabilities, a row of NaN for an image that could not be read"
 }
+PAGE = {"content": {"text/html": {"schema": {"type": "string"}}}}
 PNG = {"content": {"image/png": {"schema": FILE | {"contentMediaType": "image/png"}}}}
 
 

@@ -103,6 +103,7 @@ async def test_every_status_is_documented(document: Document) -> None:
         "/health/ready": {"200", "500", "503"},
         "/model": {"200", "500", "503"},
         "/model/plots/{name}": {"200", "404", "500", "503"},
+        "/model/report": {"200", "404", "500", "503"},
     }.items():
         assert documented[path] == statuses
 
@@ -203,7 +204,7 @@ def shape(value: Any) -> Any:
 
 def refused_requests(path: str) -> dict[str, dict[str, Any]]:
     """Return a request for each code with which `path` refuses."""
-    if path.startswith("/model/plots"):
+    if path.startswith(("/model/plots", "/model/report")):
         return {"not_found": {}}
     return {
         "empty_body": {"content": b"", "headers": {"content-type": "image/png"}},

@@ -1,7 +1,8 @@
-"""python -m trainer: load, train, evaluate, publish."""
+"""python -m trainer: load, train, evaluate, publish. `COMMANDS` are what else it does."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import sys
@@ -11,22 +12,29 @@ from functools import partial
 from digits import bundle, network
 from digits.errors import BadModel, Refused
 from digits.network import Network
-from trainer import dataset
+from trainer import dataset, tensorboard
 from trainer.architectures import UnknownArchitecture
-from trainer.config import Config
+from trainer.config import COMMANDS, Config
 from trainer.dataset import BadData, Dataset
 from trainer.memory import keep_freed
 
 PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
-def main() -> int:
-    config = Config.from_args()
+def main(arguments: list[str] | None = None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in COMMANDS:
+        return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
+    return train(Config.from_args(given))
+
+
+def train(config: Config) -> int:
     if config.if_missing and (served := already_served(config)):
         say(f"{served} is published already; nothing to do")
         return PUBLISHED
     try:
         data = dataset.load(config.data, validation=config.validation, share=config.share)
+        tensorboard.check(config)
         check_output(config)  # better to learn it now than after the training
         taught_by = network.load(config.teacher.read_bytes()) if config.teacher else None
         return run(config, data, taught_by)
@@ -44,8 +52,9 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
     import keras  # takes seconds, so that bad flags and bad data are reported before
 
-    from trainer import architectures, calibrate, fit, plots, publish
-    from trainer.evaluate import evaluate
+    from trainer import architectures, calibrate, fit, plots, publish, reliability
+    from trainer.evaluate import evaluate, worst
+    from trainer.report import render
 
     keep_freed()
     keras.utils.set_random_seed(config.seed)
@@ -54,20 +63,19 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     imported = time.perf_counter()
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
     build = partial(architectures.find(config.architecture), dropout=config.dropout)
-    model, history = fit.fit(build, data.train, data.validation, config, teacher)
+    model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
     temperature = calibrate.fit_temperature(fit.predict(model, data.validation.pixels), data.validation.labels)
     calibrate.cool(model, temperature)
     trained = time.perf_counter()
     probabilities = fit.predict(model, data.test.pixels)
     report = evaluate(probabilities, data.test.labels)
-    error = calibrate.calibration_error(probabilities, data.test.labels)
+    calibration = reliability.before_and_after(probabilities, data.test.labels, temperature)
     evaluated = time.perf_counter()
     say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
-    say(f"calibrated by a temperature of {temperature:.2f}: error {error:.4f} on the test set")
-    files = {
-        f"{bundle.PLOTS}/{name}": figure
-        for name, figure in plots.draw(history, report, data.test, probabilities).items()
-    }
+    say(f"calibrated by a temperature of {temperature:.2f}: error {calibration['test_error']:.4f} on the test set")
+    before, after = calibration["before"], calibration["after"]
+    pictures = plots.draw(history, report, data.test, probabilities, before, after)
+    files = {f"{bundle.PLOTS}/{name}": picture for name, picture in pictures.items()}
     facts = {
         "data": publish.data_facts(data),
         "training": config.hyper_parameters(),
@@ -75,13 +83,14 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
             "import": round(imported - started, 2), "train": round(trained - imported, 2),
             "evaluate": round(evaluated - trained, 2),
         },
-        "calibration": {"temperature": temperature, "test_error": error},
-        "test": report.summary(),
+        "calibration": calibration,
+        "test": report.summary() | {"worst": worst(report, data.test.labels, probabilities, plots.WORST)},
     }  # fmt: skip
     try:
         made = publish.publish(
             config.output, model, data, probabilities, facts,
-            files | {"history.csv": fit.as_csv(history).encode()}, target_accuracy=config.target_accuracy,
+            files | {"history.csv": fit.as_csv(history).encode()},
+            lambda manifest: render(manifest, history, pictures), target_accuracy=config.target_accuracy,
         )  # fmt: skip
     except (publish.NotServed, Refused, OSError) as exc:
         say(f"not served: {exc}")

@@ -19,6 +19,12 @@ RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
 QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9}
 QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
 
+COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
+    "compare": "say whether the difference between two models is more than noise",
+    "report": "make the page of a bundle anew, with practice sets",
+    "runs": "train with many seeds, and summarise",
+}
+
 
 def setting(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
@@ -53,6 +59,7 @@ class Config:
     share: float = setting(1.0, "share of the training set that is used")
     quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
     if_missing: bool = setting(False, "do nothing when a model is served already")
+    tensorboard: bool = setting(False, "write logs for TensorBoard, too, into the folder tensorboard/ of the output")
 
     @classmethod
     def from_args(cls, arguments: list[str] | None = None) -> Self:
@@ -61,6 +68,8 @@ class Config:
             prog="python -m trainer",
             description="Train a digit classifier, prove it, and publish it for the service. Exit codes: 0 published, "
             "1 trained but not good enough to be served, 2 bad data or flags.",
+            epilog="Other commands: " + "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
+            + ". Each has its own --help.",
         )  # fmt: skip
         for item in fields(cls):
             add_flag(parser, item.name, item.default, item.metadata["help"])
@@ -95,7 +104,7 @@ class Config:
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Return what shapes the weights, as the manifest keeps it."""
-        elsewhere = {"data", "output", "if_missing", "target_accuracy"}
+        elsewhere = {"data", "output", "if_missing", "target_accuracy", "tensorboard"}
         told = {key: value for key, value in asdict(self).items() if key not in elsewhere}
         return told | {"teacher": self.teacher.name if self.teacher else None}
 

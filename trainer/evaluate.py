@@ -60,5 +60,18 @@ def evaluate(probabilities: Probabilities, labels: Labels) -> Report:
     )
 
 
+def worst(report: Report, labels: Labels, probabilities: Probabilities, most: int) -> list[dict[str, Any]]:
+    """Return what was read wrongly, the surest mistake first, with the index in the test set; not more than `most`."""
+    return [
+        {
+            "index": int(index),
+            "label": int(labels[index]),
+            "digit": int(probabilities[index].argmax()),
+            "confidence": round(float(probabilities[index].max()), 4),
+        }
+        for index in report.mistakes[:most]
+    ]
+
+
 def share(part: int, whole: int) -> float:
     return float(part / whole) if whole else 0.0

@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -29,7 +29,7 @@ History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_los
 
 def fit(
     build: Callable[[], keras.Model], train: Part, validation: Part, config: Config,
-    teacher: Teacher | None = None, out: TextIO = sys.stderr,
+    teacher: Teacher | None = None, callbacks: Sequence[keras.callbacks.Callback] = (), out: TextIO = sys.stderr,
 ) -> tuple[keras.Model, History]:  # fmt: skip
     """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay."""
     with precision(config.mixed_precision):
@@ -46,7 +46,7 @@ def fit(
             jit_compile=pays_to_compile(),
         )
         fitted = model.fit(
-            batches, epochs=config.epochs, verbose=0, callbacks=[progress],
+            batches, epochs=config.epochs, verbose=0, callbacks=[progress, *callbacks],
             validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
         )  # fmt: skip
     history = {key: [float(value) for value in values] for key, values in fitted.history.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +22,7 @@ from PIL import Image
 
 from digits import bundle, image, network
 from digits.bundle import Bundle, Manifest
+from digits.cores import cores
 from digits.image import Pixels
 from digits.network import Judgements, Network, Probabilities
 from trainer.dataset import CLASSES, Dataset, Part
@@ -55,10 +57,13 @@ def publish(
     probabilities: Probabilities,
     facts: Manifest,
     files: dict[str, bytes],
+    report: Callable[[Manifest], bytes],
     *,
     target_accuracy: float,
 ) -> Bundle:
     """Write, prove and promote a bundle. `probabilities` are those of Keras for the test images.
+
+    `report` makes the page of the bundle from its whole manifest.
 
     Raises `NotServed` when the proof or the target isn't met, and `BadModel`, `BadBundle` or
     `OSError` when nothing could be written.
@@ -71,7 +76,7 @@ def publish(
         read_back = network.load((path / bundle.H5_NAME).read_bytes())
         proof = prove(read_back, data.test, probabilities)
         facts |= {"thresholds": thresholds(read_back.judge(data.validation.pixels))}
-        made = bundle.commit(path, facts | describe(model, data.test, probabilities, proof))
+        made = bundle.commit(path, facts | describe(model, data.test, probabilities, proof), report)
     bundle.check_golden(made, read_back)
     refusal = why_not(proof, target_accuracy)
     if refusal:
@@ -104,7 +109,8 @@ def describe(model: keras.Model, test: Part, probabilities: Probabilities, proof
             "parity": {"max_difference": proof.parity, "images": proof.parity_images},
             "front_door": {"accuracy": proof.front_door_accuracy, "images": proof.front_door_images},
         },
-        "made_with": {"python": platform.python_version(), "backend": keras.config.backend()} | installed(),
+        "made_with": {"machine": machine(), "python": platform.python_version(), "backend": keras.config.backend()}
+        | installed(),
         "golden": golden_images(test, probabilities),
     }
 
@@ -139,6 +145,10 @@ def encode(pixels: Pixels) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {cores()} cores"
 
 
 def installed() -> dict[str, str]:

@@ -1,0 +1,176 @@
+"""python -m trainer compare A B: is one network better than another, or is it chance?
+
+Both are read as the service reads them and asked about the same images. What both are right or
+both are wrong about says nothing; what only one is right about is weighed by McNemar's test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits import network
+from digits.bundle import Bundle, Manifest
+from digits.errors import Refused
+from digits.image import Pixels
+from digits.network import Network
+from trainer import dataset, named
+from trainer.config import Config
+from trainer.dataset import BadData, Dataset, Part
+
+COMPARED, BAD_INPUT = 0, 2  # exit codes
+SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
+TOGETHER = 500  # images in one run of a network
+SPLIT = ("validation", "seed")  # what a manifest says under `training` that decides which images are held out
+
+Right = NDArray[np.bool_]  # (n,), of each image whether it was read rightly
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How often two networks were right about the same images."""
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+
+    @property
+    def images(self) -> int:
+        return self.both + self.only_first + self.only_second + self.neither
+
+    @property
+    def accuracies(self) -> tuple[float, float]:
+        return (self.both + self.only_first) / self.images, (self.both + self.only_second) / self.images
+
+    @property
+    def p_value(self) -> float:
+        """How likely a difference as large or larger is, in either direction, if neither is better.
+
+        Each image that only one is right about is then as likely to favour either (McNemar 1947,
+        Psychometrika 12, pp. 153-157). This is the exact binomial form, for any number of them,
+        and not the approximation by chi-square, which few such images do not allow.
+        """
+        return min(1.0, 2 * lower_tail(min(self.only_first, self.only_second), self.only_first + self.only_second))
+
+    @property
+    def is_more_than_noise(self) -> bool:
+        return self.p_value < SIGNIFICANT
+
+
+def lower_tail(most: int, n: int) -> float:
+    """Return how likely `most` heads or fewer are among n fair coins, from whole numbers and so exactly."""
+    term = total = 1
+    for k in range(most):
+        term = term * (n - k) // (k + 1)
+        total += term
+    return float(total / 2**n)
+
+
+def mcnemar(first_right: Right, second_right: Right) -> Comparison:
+    """Compare two networks by which of the same n ≥ 1 images each was right about. Raises `ValueError`."""
+    if first_right.shape != second_right.shape or first_right.ndim != 1 or not len(first_right):
+        raise ValueError(f"answers to the same images are two of (n,), not {first_right.shape} {second_right.shape}")
+    counts = [int(np.count_nonzero(which)) for which in (
+        first_right & second_right, first_right & ~second_right, ~first_right & second_right,
+        ~first_right & ~second_right,
+    )]  # fmt: skip
+    return Comparison(*counts)
+
+
+def right(predict: Network, part: Part) -> Right:
+    """Return (n,): which images of a part a network reads rightly."""
+    return np.asarray(answers(predict, part.pixels) == part.labels)
+
+
+def answers(predict: Network, pixels: Pixels) -> NDArray[np.intp]:
+    batches = (pixels[start : start + TOGETHER] for start in range(0, len(pixels), TOGETHER))
+    return np.concatenate([predict(batch).argmax(1) for batch in batches])
+
+
+def sentence(comparison: Comparison, first: str, second: str) -> str:
+    """Say what the counts come to."""
+    one, other = comparison.accuracies
+    if not comparison.is_more_than_noise:
+        chance = f"p = {comparison.p_value:.2g}"
+        return f"no difference between {first} and {second} is proven: what there is may well be chance ({chance})"
+    better, worse = (first, second) if one > other else (second, first)
+    return f"{better} is better than {worse}: chance alone seldom does that (p = {comparison.p_value:.2g})"
+
+
+def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[str]:
+    """Say why a model may have been trained on the images that it is asked about, if it may."""
+    facts, training = (found if isinstance(found := manifest.get(key), dict) else {} for key in ("data", "training"))
+    name = manifest["version"]
+    if not facts:
+        return [f"nothing says what {name} was trained on; it may know these images"]
+    if facts.get("sha256") != data.sha256:
+        return [f"{name} was trained on other data ({facts.get('source')}), which may hold some of these images"]
+    now = config.hyper_parameters()
+    other = [f"--{key} {training[key]:g}" for key in SPLIT if key in now and training.get(key, now[key]) != now[key]]
+    if other and on == "validation":
+        return [f"{name} was trained with {' '.join(other)}, so that it knows some of these images; take --on test"]
+    return []
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def main(arguments: list[str]) -> int:
+    given = parser().parse_args(arguments)
+    config = Config()
+    try:
+        first, second = (named.find(name, given.models) for name in (given.first, given.second))
+        data = dataset.load(given.data, validation=config.validation, seed=config.seed)
+        part: Part = getattr(data, given.on)
+        comparison = mcnemar(*(right(network.load(model.h5), part) for model in (first, second)))
+    except (BadData, Refused) as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        return BAD_INPUT
+    warnings = [line for model in (first, second) for line in caveats(model.manifest, data, config, given.on)]
+    for warning in dict.fromkeys(warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    facts = as_facts(comparison, first, second, given.on)
+    print(json.dumps(facts) if given.json else table(comparison, first, second, given.on))
+    return COMPARED
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m trainer compare",
+        description="Say whether the difference between two models is more than noise (McNemar's test).",
+    )
+    for name, which in (("first", "A"), ("second", "B")):
+        made.add_argument(name, metavar=which, help="folder of a bundle, version of one, folder of models, or .h5 file")
+    made.add_argument("--models", type=Path, default=Config().output, help="where versions are (default: %(default)s)")
+    made.add_argument("--data", type=Path, metavar="PATH", help="as for the training")
+    made.add_argument("--on", choices=("validation", "test"), default="validation", help="default: %(default)s")
+    made.add_argument("--json", action="store_true", help="for programs")
+    return made
+
+
+def as_facts(comparison: Comparison, first: Bundle, second: Bundle, on: str) -> dict[str, Any]:
+    return {
+        "first": first.version, "second": second.version, "on": on, "images": comparison.images,
+        **asdict(comparison), "accuracies": comparison.accuracies, "p_value": comparison.p_value,
+        "is_more_than_noise": comparison.is_more_than_noise,
+    }  # fmt: skip
+
+
+def table(comparison: Comparison, first: Bundle, second: Bundle, on: str) -> str:
+    one, other = comparison.accuracies
+    lines = [
+        f"{comparison.images:,} images of the {on} set",
+        f"A {first.version:<28} {one:8.3%} right  {comparison.only_first:6,} that B has wrong",
+        f"B {second.version:<28} {other:8.3%} right  {comparison.only_second:6,} that A has wrong",
+        f"{comparison.both:,} right by both, {comparison.neither:,} by neither",
+        sentence(comparison, "A", "B"),
+    ]
+    return "\n".join(lines)

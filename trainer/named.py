@@ -1,0 +1,22 @@
+"""Find a model by what people call it: the folder of a bundle, its version, a folder of models, or a `.h5`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from digits import bundle
+from digits.bundle import Bundle
+
+
+def find(name: str, models: Path) -> Bundle:
+    """Return the model; `models` is where a version is looked for. Raises `BadBundle`.
+
+    A `.h5` comes as a bundle without facts, as one does that was dropped into a folder of models.
+    """
+    path = Path(name)
+    if not path.exists():
+        path = models / name
+    if path.is_file():
+        return bundle.read_bare(path)
+    path = path.resolve()  # a bundle knows its version by the name of its folder, which "." has not
+    return bundle.read(path) if (path / bundle.MANIFEST_NAME).exists() else bundle.read_current(path)

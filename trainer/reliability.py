@@ -1,0 +1,49 @@
+"""Hold confidence against how often it is right, in bins (DeGroot and Fienberg 1983)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from digits.network import Probabilities
+from trainer.calibrate import BINS, calibration_error
+from trainer.dataset import Labels
+
+LEAST = 1e-30  # probability whose logarithm is taken at least
+
+Bins = list[dict[str, Any]]  # of each that has images: "confidence" and "accuracy", means, and "images"
+
+
+def bins(probabilities: Probabilities, labels: Labels) -> Bins:
+    """Sort (n, 10) probabilities of (n,) labels by confidence, the least sure bin first."""
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return [
+        {
+            "confidence": round(float(confidence[places == place].mean()), 6),
+            "accuracy": round(float(right[places == place].mean()), 6),
+            "images": int(np.count_nonzero(places == place)),
+        }
+        for place in np.unique(places)
+    ]
+
+
+def before_and_after(probabilities: Probabilities, labels: Labels, temperature: float) -> dict[str, Any]:
+    """Return what a manifest says of probabilities that a temperature was applied to already."""
+    warm = tempered(probabilities, 1 / temperature)
+    return {
+        "temperature": temperature,
+        "test_error": calibration_error(probabilities, labels),
+        "test_error_before": calibration_error(warm, labels),
+        "before": bins(warm, labels),
+        "after": bins(probabilities, labels),
+    }
+
+
+def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Return the probabilities whose logits are divided by a temperature; by 1 / temperature undoes it."""
+    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST)) / temperature
+    scaled = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(1, keepdims=True), np.float32)

@@ -1,0 +1,232 @@
+"""python -m trainer runs: train with many seeds, side by side, and say what they come to.
+
+Each seed is a training of its own, in a process with its own share of the cores, and publishes into
+a folder of its own: `runs/seed-0/`, `runs/seed-1/`, … What is served stays as it is. Seeds that
+miss the target count like the others, for a mean without them would flatter; one that fails is
+named. `summary.csv` and `summary.json` are written beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from digits import bundle
+from digits.cores import cores
+from digits.parent import end_with_parent
+from trainer.config import Config
+
+DONE, FAILED, BAD_FLAGS, INTERRUPTED = 0, 1, 2, 130  # exit codes
+LOG = "log"  # what a training prints, in its folder
+MEMORY = 3 << 30  # bytes for each training; TensorFlow and 60,000 images, some of them varied, take most of it
+FIGURES = {  # column: where in a manifest it is
+    "accuracy": ("test", "accuracy"),
+    "loss": ("test", "loss"),
+    "calibration_error": ("calibration", "test_error"),
+    "seconds": ("training", "seconds"),
+}
+SHARED_GPU = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}  # else the first has it all
+
+Task = Callable[[int, Path], int]  # a seed and its folder to an exit code; run in a process of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one seed. `figures` are None where it published nothing."""
+
+    seed: int
+    version: str | None
+    figures: dict[str, float] | None
+    exit_code: int | None
+
+
+def main(arguments: list[str]) -> int:
+    own, flags = parser().parse_known_args(arguments)
+    config = Config.from_args(flags)  # a flag that makes no sense is named here, and once
+    if own.seeds < 1 or own.at_once < 0:
+        parser().error("--seeds must be at least 1, and --at-once at least 0")
+    if config.if_missing:
+        parser().error("--if-missing makes no sense here: each seed has a folder of its own")
+    seeds = range(config.seed, config.seed + own.seeds)
+    at_once = min(own.at_once or together(), len(seeds))
+    say(f"{len(seeds)} seeds, {at_once} at once; {own.output}/seed-*/{LOG} have what they print")
+    runs: list[Run] = []
+    code = INTERRUPTED
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started ends with this
+    with suppress(KeyboardInterrupt):
+        for run in side_by_side(Training(tuple(flags)), seeds, own.output, at_once):
+            say(line(run, own.output))
+            runs.append(run)
+        code = DONE if all(run.figures for run in runs) else FAILED
+    if code == INTERRUPTED:
+        say(f"interrupted; {len(seeds) - len(runs)} seeds were ended")
+    runs.sort(key=lambda run: run.seed)
+    write(own.output, runs, flags)
+    print(table(runs))
+    return code
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m trainer runs",
+        description="Train with many seeds and summarise: mean and sample standard deviation. All other flags are "
+        "those of the training; --seed is the first. Exit codes: 0 all seeds published, 1 some did not, 2 bad flags.",
+        allow_abbrev=False,  # --seed is a flag of the training
+    )  # fmt: skip
+    made.add_argument("--seeds", type=int, default=5, metavar="N", help="how many (default: %(default)s)")
+    made.add_argument("--output", type=Path, default=Path("runs"), metavar="PATH", help="default: %(default)s")
+    made.add_argument("--at-once", type=int, default=0, metavar="N", help="how many; 0: as cores and memory allow")
+    return made
+
+
+def together() -> int:
+    """Return how many trainings go side by side: one for each core, if there is the memory for it."""
+    return max(1, min(cores(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY))
+
+
+# --- running ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """The task of a seed: the trainer with some flags, quiet, into a folder."""
+
+    flags: tuple[str, ...]
+
+    def __call__(self, seed: int, folder: Path) -> int:
+        from trainer.__main__ import main as train
+
+        return train([*self.flags, "--seed", str(seed), "--output", str(folder)])
+
+
+def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -> Iterator[Run]:
+    """Run a task for each seed in processes, some at once; yields what becomes of them, the first to end first.
+
+    When the iteration ends, however, none of them runs any more.
+    """
+    spawn = get_context("spawn")
+    waiting, places = deque(seeds), deque(shares(at_once))
+    running: dict[int, tuple[int, Any, Any, set[str]]] = {}  # by sentinel: seed, process, its cores, versions before
+    try:
+        while waiting or running:
+            while waiting and places:
+                seed, place = waiting.popleft(), places.popleft()
+                folder = output / f"seed-{seed}"
+                process = spawn.Process(target=work, args=(task, seed, folder, place, os.getpid()))
+                before = set(bundle.versions(folder))
+                process.start()
+                running[process.sentinel] = (seed, process, place, before)
+            for sentinel in wait(list(running)):
+                assert isinstance(sentinel, int)  # noqa: S101  # for mypy: it may be a socket elsewhere
+                seed, process, place, before = running.pop(sentinel)
+                process.join()
+                places.append(place)
+                yield outcome(seed, output / f"seed-{seed}", before, process.exitcode)
+    finally:
+        for _, process, _, _ in running.values():
+            process.terminate()
+        for _, process, _, _ in running.values():
+            process.join()
+
+
+def shares(at_once: int) -> list[set[int]]:
+    """Deal the cores out; where there are more processes than cores, or cores cannot be chosen, all have all."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [set()] * at_once
+    usable = sorted(os.sched_getaffinity(0))[: cores()]
+    return [set(usable[place::at_once] or usable) for place in range(at_once)]
+
+
+def work(task: Task, seed: int, folder: Path, place: set[int], parent: int) -> None:
+    """Do a task in this process: on some cores, into a log, and not longer than its parent lives."""
+    end_with_parent(parent, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches all; the parent ends this one
+    if place:
+        os.sched_setaffinity(0, place)  # libraries of numbers take a thread for each core that they may use
+    os.environ.update(SHARED_GPU)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("w") as log:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(log.fileno(), stream.fileno())  # of what isn't written by Python, too
+    sys.exit(task(seed, folder))
+
+
+def outcome(seed: int, folder: Path, before: set[str], exit_code: int | None) -> Run:
+    """Read what a seed published, though it may have missed the target."""
+    made = [version for version in bundle.versions(folder) if version not in before]
+    if not made:
+        return Run(seed, None, None, exit_code)
+    manifest = bundle.read_manifest(folder / made[-1] / bundle.MANIFEST_NAME)
+    figures = {name: float(manifest[part][key]) for name, (part, key) in FIGURES.items()}
+    return Run(seed, made[-1], figures, exit_code)
+
+
+# --- summary ------------------------------------------------------------------------------------
+
+
+def summary(runs: Sequence[Run]) -> dict[str, dict[str, float | None]]:
+    """Return mean and sample standard deviation of each figure over the seeds that have it; sd of one is None."""
+    found = [run.figures for run in runs if run.figures]
+    columns = {name: [figures[name] for figures in found] for name in FIGURES} if found else {}
+    return {
+        name: {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None}
+        for name, values in columns.items()
+    }
+
+
+def line(run: Run, output: Path) -> str:
+    if run.figures is None:
+        return f"seed {run.seed} failed (exit code {run.exit_code}); {output / f'seed-{run.seed}' / LOG} says why"
+    missed = "" if run.exit_code == 0 else "; not served, its log says why, but counted"
+    return f"seed {run.seed}: test accuracy {run.figures['accuracy']:.4f} in {run.figures['seconds']:.0f} s{missed}"
+
+
+def table(runs: Sequence[Run]) -> str:
+    """Return the figures of all seeds, and what they come to."""
+    rows = [["seed", "accuracy", "loss", "calibration", "seconds"]]
+    rows += [[str(run.seed), *(cells(run.figures) if run.figures else ["failed", "", "", ""])] for run in runs]
+    both = summary(runs)
+    if both:
+        rows.append(["mean", *cells({name: both[name]["mean"] for name in FIGURES})])
+        rows.append(["± sd", *cells({name: both[name]["sd"] for name in FIGURES})])
+    lines = ["".join(f"{cell:>13}" for cell in row) for row in rows]
+    measured = sum(run.figures is not None for run in runs)
+    return "\n".join([*lines, f"n = {measured}" + (f" of {len(runs)}" if measured < len(runs) else "")])
+
+
+def cells(figures: Mapping[str, float | None]) -> list[str]:
+    places = {"accuracy": ".4%", "loss": ".5f", "calibration_error": ".5f", "seconds": ".1f"}
+    return ["–" if (value := figures[name]) is None else format(value, places[name]) for name in FIGURES]
+
+
+def write(output: Path, runs: Sequence[Run], flags: Sequence[str]) -> None:
+    """Write `summary.json` and `summary.csv`."""
+    output.mkdir(parents=True, exist_ok=True)
+    whole = {"flags": list(flags), "summary": summary(runs), "runs": [asdict(run) for run in runs]}
+    (output / "summary.json").write_text(json.dumps(whole, indent=1) + "\n")
+    with (output / "summary.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["seed", "version", "exit_code", *FIGURES])
+        for run in runs:
+            figures = run.figures or {}
+            writer.writerow([run.seed, run.version, run.exit_code, *(figures.get(name, "") for name in FIGURES)])
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
