@@ -474,6 +474,7 @@ async def test_without_a_model_the_service_lives_and_says_why_it_cannot_predict(
         await empty.get("/health/ready"),
         await empty.get("/model"),
         await empty.get("/model/plots/accuracy.png"),
+        await empty.get("/model/report"),
         await empty.post("/predict", content=npy(IMAGES), headers=NPY),
     ):
         assert (response.status_code, code_of(response)) == (503, "no_model")

@@ -15,8 +15,8 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -64,13 +64,21 @@ def main(arguments: list[str]) -> int:
     if config.if_missing:
         parser().error("--if-missing makes no sense here: each seed has a folder of its own")
     seeds = range(config.seed, config.seed + own.seeds)
+    try:
+        for seed in seeds:
+            folder_of(own.output, seed).mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        parser().error(f"{own.output} cannot be written to: {exc}")
     at_once = min(own.at_once or together(), len(seeds))
     say(f"{len(seeds)} seeds, {at_once} at once; {own.output}/seed-*/{LOG} have what they print")
     runs: list[Run] = []
     code = INTERRUPTED
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started ends with this
-    with suppress(KeyboardInterrupt):
-        for run in side_by_side(Training(tuple(flags)), seeds, own.output, at_once):
+    with (
+        suppress(KeyboardInterrupt),
+        closing(side_by_side(Training(tuple(flags)), seeds, own.output, at_once)) as ended,
+    ):
+        for run in ended:
             say(line(run, own.output))
             runs.append(run)
         code = DONE if all(run.figures for run in runs) else FAILED
@@ -115,10 +123,10 @@ class Training:
         return train([*self.flags, "--seed", str(seed), "--output", str(folder)])
 
 
-def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -> Iterator[Run]:
+def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -> Generator[Run, None, None]:
     """Run a task for each seed in processes, some at once; yields what becomes of them, the first to end first.
 
-    When the iteration ends, however, none of them runs any more.
+    The folders of the seeds are there. When the iteration ends, however, none of them runs any more.
     """
     spawn = get_context("spawn")
     waiting, places = deque(seeds), deque(shares(at_once))
@@ -127,7 +135,7 @@ def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -
         while waiting or running:
             while waiting and places:
                 seed, place = waiting.popleft(), places.popleft()
-                folder = output / f"seed-{seed}"
+                folder = folder_of(output, seed)
                 process = spawn.Process(target=work, args=(task, seed, folder, place, os.getpid()))
                 before = set(bundle.versions(folder))
                 process.start()
@@ -137,12 +145,16 @@ def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -
                 seed, process, place, before = running.pop(sentinel)
                 process.join()
                 places.append(place)
-                yield outcome(seed, output / f"seed-{seed}", before, process.exitcode)
+                yield outcome(seed, folder_of(output, seed), before, process.exitcode)
     finally:
         for _, process, _, _ in running.values():
             process.terminate()
         for _, process, _, _ in running.values():
             process.join()
+
+
+def folder_of(output: Path, seed: int) -> Path:
+    return output / f"seed-{seed}"
 
 
 def shares(at_once: int) -> list[set[int]]:
@@ -160,7 +172,6 @@ def work(task: Task, seed: int, folder: Path, place: set[int], parent: int) -> N
     if place:
         os.sched_setaffinity(0, place)  # libraries of numbers take a thread for each core that they may use
     os.environ.update(SHARED_GPU)
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOG).open("w") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())  # of what isn't written by Python, too
@@ -192,7 +203,7 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float | None]]:
 
 def line(run: Run, output: Path) -> str:
     if run.figures is None:
-        return f"seed {run.seed} failed (exit code {run.exit_code}); {output / f'seed-{run.seed}' / LOG} says why"
+        return f"seed {run.seed} failed (exit code {run.exit_code}); {folder_of(output, run.seed) / LOG} says why"
     missed = "" if run.exit_code == 0 else "; not served, its log says why, but counted"
     return f"seed {run.seed}: test accuracy {run.figures['accuracy']:.4f} in {run.figures['seconds']:.0f} s{missed}"
 
