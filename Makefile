@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export DIGITS_MODELS ?= models
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export BENCH_DIR ?= .bench
-SOURCES := digits service trainer clients benchmarks tests .ci
+SOURCES := digits service trainer clients benchmarks notebooks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,7 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.set_defaults(do=do_evaluate)
     command.add_argument("sets", nargs="+", type=Path, metavar="SET", help="as `digits evaluate` takes them")
     add_url(command)
+    command.add_argument("--json", type=Path, help="where to write the figures, for `python -m trainer report`")
     command.add_argument("--sheet", type=Path, help="where to draw what went wrong, as a PNG")
 
 
@@ -120,6 +122,8 @@ def do_evaluate(given: argparse.Namespace) -> None:
     with Client(given.url) as client:
         measured = [accuracy.measure(client, path) for path in given.sets]
     print(accuracy.report(measured))
+    if given.json:
+        given.json.write_text(json.dumps(accuracy.facts(measured), indent=1) + "\n")
     if given.sheet:
         accuracy.contact_sheet(measured).save(given.sheet)
 

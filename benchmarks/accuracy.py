@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageOps
 
@@ -80,6 +81,19 @@ def report(measured: Sequence[Measured]) -> str:
     single = [item for item in measured if not item.are_numbers]
     matrices = [f"\n{item.name}: label, and what was answered\n{as_matrix(item)}" for item in single]
     return "\n".join([*head, *map(line, measured), *matrices])
+
+
+def facts(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Return what programs are told, such as `python -m trainer report`: which model answered, and how well."""
+    model = measured[0].given[0].model
+    return {"model": {"version": model.version, "sha256": model.sha256}, "sets": [facts_of(item) for item in measured]}
+
+
+def facts_of(item: Measured) -> dict[str, Any]:
+    counts = {"name": item.name, "images": len(item.samples), "right": item.right, "seconds": round(item.seconds, 3)}
+    if item.are_numbers:
+        return counts | {"character_error_rate": item.character_error_rate}
+    return counts | {"none": dict(item.unanswered.most_common())}
 
 
 def contact_sheet(measured: Sequence[Measured]) -> Image.Image:

@@ -67,6 +67,11 @@ def test_numbers_are_read_and_letters_are_refused(server: Server, tmp_path: Path
     assert "of characters wrong" in accuracy.report([numbers])
     assert len(letters.samples) == 2  # an O may be a 0
     assert letters.wrong == [place for place, index in enumerate((0, 2)) if digits[index] is not None]
+    told = accuracy.facts([numbers, letters])
+    assert told["model"]["version"] == letters.given[0].model.version
+    assert [item["right"] + len(m.wrong) for item, m in zip(told["sets"], (numbers, letters), strict=True)] == [2, 2]
+    assert told["sets"][0]["character_error_rate"] == numbers.character_error_rate
+    assert sum(told["sets"][1]["none"].values()) == 2 - len(letters.wrong)
     assert accuracy.contact_sheet([numbers, letters]).size[0] == 10 * accuracy.CELL[0]
 
 

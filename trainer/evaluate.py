@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from digits.network import Probabilities
 from trainer.dataset import CLASSES, Labels
+
+Z = 1.96  # standard deviations of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,14 @@ def worst(report: Report, labels: Labels, probabilities: Probabilities, most: in
         }
         for index in report.mistakes[:most]
     ]
+
+
+def interval(share: float, n: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share of n (Wilson 1927)."""
+    spread = Z**2 / n
+    middle = (share + spread / 2) / (1 + spread)
+    reach = Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
+    return middle - reach, middle + reach
 
 
 def share(part: int, whole: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import TYPE_CHECKING, Literal
 
 import matplotlib
@@ -17,7 +16,7 @@ from PIL import Image
 from digits.image import SIDE
 from digits.network import Probabilities
 from trainer.dataset import CLASSES, Part
-from trainer.evaluate import Report
+from trainer.evaluate import Report, interval
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds and isn't needed to draw
     from trainer.fit import History
@@ -28,7 +27,6 @@ COLUMNS = 8  # of them
 DOTS_PER_INCH = 120
 FONT = 11  # points, of charts that phones show three inches wide
 LEAST = 1e-3  # that is drawn of errors and losses; a scale of logarithms has no zero
-Z = 1.96  # standard deviations of a 95 % interval
 INK, FAINT, FIRST, SECOND = "#1f2430", "#c9ccd3", "#c2571a", "#2459d6"
 PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", FIRST: "var(--first)", SECOND: "var(--second)"}
 
@@ -81,14 +79,6 @@ def reliability(before: Bins, after: Bins) -> Figure:
         axis.set_major_formatter(PercentFormatter(1))
     legend(axes, "lower right")
     return figure
-
-
-def interval(share: float, n: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share of n (Wilson 1927)."""
-    spread = Z**2 / n
-    middle = (share + spread / 2) / (1 + spread)
-    reach = Z * math.sqrt(share * (1 - share) / n + spread / (4 * n)) / (1 + spread)
-    return middle - reach, middle + reach
 
 
 def legend(axes: Axes, where: Literal["best", "lower right"]) -> None:

@@ -26,6 +26,7 @@ from digits.bundle import Manifest
 from digits.errors import Refused
 from trainer import named, plots
 from trainer.config import Config
+from trainer.evaluate import interval
 
 if TYPE_CHECKING:
     from trainer.fit import History
@@ -77,7 +78,7 @@ def figures(test: Facts, calibration: Facts, training: Facts) -> Iterator[str]:
     """Yield the figures that one looks for first."""
     if "accuracy" in test:
         n = test["images"]
-        low, high = plots.interval(test["accuracy"], n)
+        low, high = interval(test["accuracy"], n)
         wrong = n - round(test["accuracy"] * n)
         yield figure(
             "test accuracy",
@@ -236,7 +237,7 @@ def handwriting(manifest: Manifest, practice: Facts | None) -> str:
 
 
 def practised(item: Facts) -> tuple[str, ...]:
-    low, high = plots.interval(item["right"] / item["images"], item["images"])
+    low, high = interval(item["right"] / item["images"], item["images"])
     wrong = item.get("character_error_rate")
     none = ", ".join(f"{count} {reason}" for reason, count in item.get("none", {}).items())
     return (
