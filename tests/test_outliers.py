@@ -42,6 +42,14 @@ def test_equal_seeds_make_equal_images_and_others_do_not(make: Made) -> None:
     assert not np.array_equal(first, other)
 
 
+def test_a_cut_that_leaves_nothing_makes_another_image() -> None:
+    """A steep stroke may lie on one side of a cut, whole."""
+    stroke = np.zeros((1, 28, 28), np.uint8)
+    stroke[0, np.arange(4, 24), 20 - 8 * np.arange(20) // 20] = 255
+    made = outliers(stroke, 2500, np.random.default_rng(0))
+    assert made.any((1, 2)).all()
+
+
 def test_a_network_that_never_saw_them_reads_drawn_digits() -> None:
     """The table has a digit where it says so: a network trained on MNIST alone agrees, where hands do not differ."""
     read = Network(convert.to_onnx(features()))(pen.digits(EVERY, np.random.default_rng(0))).argmax(1)

@@ -34,7 +34,8 @@ def outlier(kind: float, digits: Pixels, random: Generator) -> Drawing:
         return pen.scribble(random)
     first, second = (cropped(digits[index]) for index in random.integers(len(digits), size=2))
     rest = piece(first, random)
-    return several(first, second, random) if kind < SEVERAL or looks_like_1(rest) else rest
+    useless = looks_like_1(rest) or not rest.any()  # a cut may leave nothing of a digit
+    return several(first, second, random) if kind < SEVERAL or useless else rest
 
 
 def several(first: Drawing, second: Drawing, random: Generator) -> Drawing:
