@@ -169,6 +169,16 @@ def test_a_folder_that_cannot_be_written_to_is_reported_before_the_training(tmp_
     assert done.stderr.startswith(f"error: {tmp_path / 'models'}: cannot be written to")
 
 
+def test_logs_for_tensorboard_need_its_package_which_is_said_before_the_training(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['tensorboard'] = None; from trainer.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "--tensorboard", "--output", str(tmp_path / "models")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith("error: --tensorboard needs a package: pip install")) == (2, True)
+    assert not (tmp_path / "models").exists()
+
+
 @pytest.mark.parametrize(
     "arguments", [["--epochs", "0"], ["--share", "2"], ["--learning-rate", "nan"], ["--seed", "-1"]]
 )
