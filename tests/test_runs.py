@@ -183,7 +183,9 @@ def test_real_trainings_are_summarised(tmp_path: Path) -> None:
         found = bundle.read_current(output / f"seed-{row['seed']}")
         assert found.version == row["version"]
         assert found.manifest["training"]["seed"] == int(row["seed"])
-        assert found.version in (found.path / bundle.REPORT_NAME).read_text()
+        page = (found.path / bundle.REPORT_NAME).read_text()
+        assert found.version in page
+        assert found.manifest["made_with"]["machine"] in page
         assert_logged(output / f"seed-{row['seed']}" / "tensorboard", found.path / "history.csv")
 
 
