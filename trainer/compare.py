@@ -28,7 +28,6 @@ from trainer.dataset import BadData, Dataset, Part
 COMPARED, BAD_INPUT = 0, 2  # exit codes
 SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
 TOGETHER = 500  # images in one run of a network
-SPLIT = ("validation", "seed")  # what a manifest says under `training` that decides which images are held out
 
 Right = NDArray[np.bool_]  # (n,), of each image whether it was read rightly
 
@@ -113,10 +112,9 @@ def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[
         return [f"nothing says what {name} was trained on; it may know these images"]
     if facts.get("sha256") != data.sha256:
         return [f"{name} was trained on other data ({facts.get('source')}), which may hold some of these images"]
-    now = config.hyper_parameters()
-    other = [f"--{key} {training[key]:g}" for key in SPLIT if key in now and training.get(key, now[key]) != now[key]]
-    if other and on == "validation":
-        return [f"{name} was trained with {' '.join(other)}, so that it knows some of these images; take --on test"]
+    held = training.get("validation", config.validation)
+    if held != config.validation and on == "validation":
+        return [f"{name} was trained with --validation {held:g}, so that it may know these images; take --on test"]
     return []
 
 
@@ -128,7 +126,7 @@ def main(arguments: list[str]) -> int:
     config = Config()
     try:
         first, second = (named.find(name, given.models) for name in (given.first, given.second))
-        data = dataset.load(given.data, validation=config.validation, seed=config.seed)
+        data = dataset.load(given.data, validation=config.validation)
         part: Part = getattr(data, given.on)
         comparison = mcnemar(*(right(network.load(model.h5), part) for model in (first, second)))
     except (BadData, Refused) as exc:

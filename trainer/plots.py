@@ -49,7 +49,7 @@ def curves(history: History, what: str) -> Figure:
     """Training against validation, epoch by epoch, on a scale that shows small figures too."""
     figure, axes = sheet(5, 3.4)
     epochs = range(1, len(history[what]) + 1)
-    for key, colour, name in ((what, FIRST, "training (varied images)"), (f"val_{what}", SECOND, "validation")):
+    for key, colour, name in ((what, FIRST, "training"), (f"val_{what}", SECOND, "validation")):
         axes.plot(epochs, shown(history[key], what), marker="o", markersize=4, color=colour, label=name)
     axes.set_yscale("log", subs=[])
     axes.set(xlabel="epoch", title="Read wrongly" if what == "accuracy" else "Loss")

@@ -59,7 +59,7 @@ def render(manifest: Manifest, history: History, pictures: Mapping[str, bytes], 
 
 
 def headline(manifest: Manifest) -> str:
-    model, test, training = (dig(manifest, key, default={}) for key in ("model", "test", "training"))
+    model, test, seconds = (dig(manifest, key, default={}) for key in ("model", "test", "seconds"))
     about = ", ".join(
         part for part in (
             f"architecture {model['architecture']}" if "architecture" in model else "",
@@ -70,11 +70,11 @@ def headline(manifest: Manifest) -> str:
     return (
         f'<header><p class="eyebrow">Digits · report of a model</p><h1>{escape(manifest["version"])}</h1>'
         f"<p>{escape(about)}</p></header>\n"
-        f'<dl class="figures">{"".join(figures(test, dig(manifest, "calibration", default={}), training))}</dl>\n'
+        f'<dl class="figures">{"".join(figures(test, dig(manifest, "calibration", default={}), seconds))}</dl>\n'
     )
 
 
-def figures(test: Facts, calibration: Facts, training: Facts) -> Iterator[str]:
+def figures(test: Facts, calibration: Facts, seconds: Facts) -> Iterator[str]:
     """Yield the figures that one looks for first."""
     if "accuracy" in test:
         n = test["images"]
@@ -91,8 +91,9 @@ def figures(test: Facts, calibration: Facts, training: Facts) -> Iterator[str]:
         before = calibration.get("test_error_before")
         was = f"{before:.4f} before the temperature" if before is not None else "after the temperature"
         yield figure("calibration error", f"{calibration['test_error']:.4f}", f"{was}; 15 bins, test set")
-    if "seconds" in training:
-        yield figure("made in", duration(training["seconds"]), "training and measuring, after import")
+    if seconds:
+        parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+        yield figure("made in", duration(sum(seconds.values())), parts)
 
 
 def learning(history: History) -> str:
@@ -105,7 +106,7 @@ def learning(history: History) -> str:
     return section(
         "Learning",
         note(
-            f"{epochs} epochs in {duration(seconds)}. The training images are varied and mixed with others, which is "
+            f"{epochs} epochs in {duration(seconds)}. Training images may be varied and mixed with others, which is "
             "harder than the validation set. No epoch was picked by a figure here: the weights are those of the end."
         ),
         f'<div class="pair">{charts}</div>',
@@ -157,7 +158,7 @@ def per_class(classes: Sequence[Facts]) -> str:
 
 def sureness(manifest: Manifest) -> str:
     calibration = dig(manifest, "calibration", default={})
-    thresholds = facts(dig(manifest, "thresholds", default={}), "Thresholds: less confidence is taken for none")
+    thresholds = facts(dig(manifest, "thresholds", default={}), "Thresholds: with less there is no digit")
     if "before" not in calibration or "after" not in calibration:
         return section("How sure it is", lacking("confidence in bins"), thresholds)
     chart = plots.svg(plots.reliability(calibration["before"], calibration["after"]))

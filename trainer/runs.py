@@ -25,6 +25,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from digits import bundle
+from digits.bundle import Manifest
 from digits.cores import cores
 from digits.parent import end_with_parent
 from trainer.config import Config
@@ -32,12 +33,7 @@ from trainer.config import Config
 DONE, FAILED, BAD_FLAGS, INTERRUPTED = 0, 1, 2, 130  # exit codes
 LOG = "log"  # what a training prints, in its folder
 MEMORY = 3 << 30  # bytes for each training; TensorFlow and 60,000 images, some of them varied, take most of it
-FIGURES = {  # column: where in a manifest it is
-    "accuracy": ("test", "accuracy"),
-    "loss": ("test", "loss"),
-    "calibration_error": ("calibration", "test_error"),
-    "seconds": ("training", "seconds"),
-}
+FIGURES = ("accuracy", "loss", "calibration_error", "seconds")
 SHARED_GPU = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -184,8 +180,14 @@ def outcome(seed: int, folder: Path, before: set[str], exit_code: int | None) ->
     if not made:
         return Run(seed, None, None, exit_code)
     manifest = bundle.read_manifest(folder / made[-1] / bundle.MANIFEST_NAME)
-    figures = {name: float(manifest[part][key]) for name, (part, key) in FIGURES.items()}
-    return Run(seed, made[-1], figures, exit_code)
+    return Run(seed, made[-1], figures_of(manifest), exit_code)
+
+
+def figures_of(manifest: Manifest) -> dict[str, float]:
+    """Return what is summarised of a manifest: on the test set, and how long all took but to publish."""
+    test, calibration, seconds = (manifest[key] for key in ("test", "calibration", "seconds"))
+    values = test["accuracy"], test["loss"], calibration["test_error"], sum(seconds.values())
+    return dict(zip(FIGURES, map(float, values), strict=True))
 
 
 # --- summary ------------------------------------------------------------------------------------
