@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 from digits import bundle, network
 from digits.errors import BadModel, Refused
@@ -15,7 +16,7 @@ from digits.network import Network
 from trainer import dataset, tensorboard
 from trainer.architectures import UnknownArchitecture
 from trainer.config import COMMANDS, Config
-from trainer.dataset import BadData, Dataset
+from trainer.dataset import BadData, Dataset, first_of_each
 from trainer.memory import keep_freed
 
 PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
@@ -34,6 +35,8 @@ def train(config: Config) -> int:
         return PUBLISHED
     try:
         data = dataset.load(config.data, validation=config.validation, share=config.share)
+        if config.show_augmentation:
+            return show_augmentation(config, data)
         tensorboard.check(config)
         check_output(config)  # better to learn it now than after the training
         taught_by = network.load(config.teacher.read_bytes()) if config.teacher else None
@@ -75,6 +78,7 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     say(f"calibrated by a temperature of {temperature:.2f}: error {calibration['test_error']:.4f} on the test set")
     before, after = calibration["before"], calibration["after"]
     pictures = plots.draw(history, report, data.test, probabilities, before, after)
+    pictures |= {"augmentation.png": plots.variants(first_of_each(data.train), config.augmented)}
     files = {f"{bundle.PLOTS}/{name}": picture for name, picture in pictures.items()}
     facts = {
         "data": publish.data_facts(data),
@@ -90,12 +94,22 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
         made = publish.publish(
             config.output, model, data, probabilities, facts,
             files | {"history.csv": fit.as_csv(history).encode()},
-            lambda manifest: render(manifest, history, pictures), target_accuracy=config.target_accuracy,
+            lambda manifest: render(manifest, history, pictures), config,
         )  # fmt: skip
     except (publish.NotServed, Refused, OSError) as exc:
         say(f"not served: {exc}")
         return NOT_SERVED
+    if against := made.manifest["compared"]:
+        say(f"takes over: {publish.against(against)}")
     say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
+    return PUBLISHED
+
+
+def show_augmentation(config: Config, data: Dataset) -> int:
+    from trainer import plots
+
+    Path(config.show_augmentation or "").write_bytes(plots.variants(first_of_each(data.train), config.augmented))
+    say(f"wrote {config.show_augmentation}")
     return PUBLISHED
 
 

@@ -44,6 +44,10 @@ def augment(pixels: Pixels, random: Generator, share: float) -> Floats:
     return np.where(chance(len(pixels), share, random), varied, plain)
 
 
+def as_pixels(varied: Floats) -> Pixels:
+    return np.rint(varied * 255).astype(np.uint8)
+
+
 def chance(n: int, share: float, random: Generator) -> NDArray[np.bool_]:
     """Return (n, 1, 1), true for about a share of n."""
     return random.random((n, 1, 1)) < share

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from digits.image import Pixels
 from digits.network import Probabilities
 from trainer import pen
-from trainer.augment import augment
+from trainer.augment import as_pixels, augment
 from trainer.config import Config
 from trainer.dataset import CLASSES, Labels, Part
 from trainer.outliers import outliers
@@ -51,7 +51,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         x = augment(pixels, self.random, self.config.augmented)
         targets = smoothed(one_hot(self.part.labels[chosen]), self.config.label_smoothing)
         if self.teacher is not None:
-            said = softened(self.teacher(np.rint(x[: len(chosen)] * 255).astype(np.uint8)))
+            said = softened(self.teacher(as_pixels(x[: len(chosen)])))
             targets[:, :CLASSES] += TAUGHT * (said - targets[:, :CLASSES])
         return x[..., np.newaxis], np.concatenate([targets, no_digit(len(none))])
 

@@ -16,8 +16,8 @@ RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
     "sprint": {"epochs": 2, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.1, "learning_rate": 4e-3,
                "validation": 0.02},
 }  # fmt: skip
-QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9}
-QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}" for name, value in QUICK.items())
+QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9, "force": True}
+QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}".removesuffix(" True") for name, value in QUICK.items())
 
 COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
     "compare": "say whether the difference between two models is more than noise",
@@ -56,6 +56,8 @@ class Config:
         False, "the same weights, bit for bit, each time on the same machine, if that is slower"
     )
     target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
+    force: bool = setting(False, "have the model served even if it is worse than the one that is served now")
+    show_augmentation: Path | None = setting(None, "write a sheet of varied training images there, and train nothing")
     share: float = setting(1.0, "share of the training set that is used")
     quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
     if_missing: bool = setting(False, "do nothing when a model is served already")
@@ -104,7 +106,7 @@ class Config:
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Return what shapes the weights, as the manifest keeps it."""
-        elsewhere = {"data", "output", "if_missing", "target_accuracy", "tensorboard"}
+        elsewhere = {"data", "output", "if_missing", "target_accuracy", "tensorboard", "force", "show_augmentation"}
         told = {key: value for key, value in asdict(self).items() if key not in elsewhere}
         return told | {"teacher": self.teacher.name if self.teacher else None}
 

@@ -13,8 +13,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter, StrMeth
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.image import SIDE
+from digits.image import SIDE, Pixels
 from digits.network import Probabilities
+from trainer.augment import as_pixels, augment
 from trainer.dataset import CLASSES, Part
 from trainer.evaluate import Report, interval
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # these import Keras, which takes seconds and isn't needed to
 
 WORST = 40  # mistakes shown
 COLUMNS = 8  # of them
+VARIANTS = 9  # rows of the sheet of varied images
 DOTS_PER_INCH = 120
 FONT = 11  # points, of charts that phones show three inches wide
 LEAST = 1e-3  # that is drawn of errors and losses; a scale of logarithms has no zero
@@ -124,6 +126,18 @@ def mistakes(report: Report, test: Part, probabilities: Probabilities) -> Figure
         axes.imshow(test.pixels[index], cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(f"{test.labels[index]}, {digit} ({probabilities[index, digit]:.2f})", fontsize=8)
     return figure
+
+
+def variants(pixels: Pixels, share: float) -> bytes:
+    """Return ten digits, a column each, and below them variants as a training meets them, so many of them varied."""
+    random = np.random.default_rng(0)
+    rows = [pixels[:CLASSES], *(as_pixels(augment(pixels[:CLASSES], random, share)) for _ in range(VARIANTS))]
+    whole = np.concatenate([np.concatenate(list(row), 1) for row in rows])
+    file = io.BytesIO()
+    Image.fromarray(255 - whole).resize((2 * whole.shape[1], 2 * whole.shape[0]), Image.Resampling.NEAREST).save(
+        file, "PNG", optimize=True
+    )
+    return file.getvalue()
 
 
 def png(figure: Figure) -> bytes:

@@ -116,7 +116,7 @@ class Training:
     def __call__(self, seed: int, folder: Path) -> int:
         from trainer.__main__ import main as train
 
-        return train([*self.flags, "--seed", str(seed), "--output", str(folder)])
+        return train([*self.flags, "--force", "--seed", str(seed), "--output", str(folder)])
 
 
 def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -> Generator[Run, None, None]:
