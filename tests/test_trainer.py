@@ -116,7 +116,15 @@ def test_history_and_plots_are_there(models: Path) -> None:
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert {"accuracy", "loss", "val_accuracy", "val_loss", "seconds"} <= rows[0].keys()
     plots = sorted(plot.name for plot in (path / "plots").iterdir())
-    assert plots == ["accuracy.png", "confusion.png", "loss.png", "mistakes.png", "reliability.png", "tiles.png"]
+    assert plots == [
+        "accuracy.png",
+        "augmentation.png",
+        "confusion.png",
+        "loss.png",
+        "mistakes.png",
+        "reliability.png",
+        "tiles.png",
+    ]
     for plot in plots[:-1]:
         with Image.open(path / "plots" / plot) as picture:
             assert min(picture.size) >= 400
