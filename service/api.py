@@ -139,7 +139,7 @@ def add_model(app: FastAPI, models: Models) -> None:
 
     @app.get(
         "/model/report", operation_id="report", tags=["model"], response_class=Response,
-        responses=openapi.NO_MODEL | openapi.errors(_404=("The model has no report.", "not_found"))
+        responses=openapi.NO_MODEL | openapi.errors(_404=("The model has no report.", "no_report"))
         | {200: openapi.PAGE},
     )  # fmt: skip
     def report() -> Response:
@@ -167,7 +167,7 @@ def report_file(folder: Path, manifest: Manifest) -> Path:
     """Return the page in the folder of a bundle; beside a bare `.h5` lies what has nothing to do with it."""
     path = folder / bundle.REPORT_NAME
     if folder.name != manifest["version"] or not path.is_file():
-        raise Problem(404, "not_found", "the model came without a report; those that the trainer makes have one")
+        raise Problem(404, "not_found", "the model came without a report")
     return path
 
 

@@ -86,6 +86,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "no_predictions": {"model": IDENTITY, "predictions": [FAILURE | {"index": 0}]},
     "readings": {"model": IDENTITY, "images": [READING, FAILURE]},
     "no_readings": {"model": IDENTITY, "images": [FAILURE | {"index": 0}]},
+    "no_report": {"error": {"code": "not_found", "message": "the model came without a report"}},
     "healthy": {"status": "ok", "model": IDENTITY, "reason": None, "uptime": 3600.5},
     "unhealthy": {"status": "unavailable", "model": None, "reason": NO_MODEL, "uptime": 1.5},
     "live": {"status": "alive"},

@@ -205,7 +205,7 @@ def shape(value: Any) -> Any:
 def refused_requests(path: str) -> dict[str, dict[str, Any]]:
     """Return a request for each code with which `path` refuses."""
     if path.startswith(("/model/plots", "/model/report")):
-        return {"not_found": {}}
+        return {"not_found": {}, "no_report": {}}
     return {
         "empty_body": {"content": b"", "headers": {"content-type": "image/png"}},
         "malformed": {"content": CUT, "headers": FORM},
@@ -272,7 +272,7 @@ async def test_what_is_shown_of_a_service_without_a_model_is_given(tmp_path: Pat
             (shown,) = shown_in(document, operation["responses"]["503"]).values()
             assert json.loads(text) | {"uptime": 0} == shown | {"uptime": 0}
             asked += 1
-    assert asked == 6
+    assert asked == 7
 
 
 def check(document: Document, operation: dict[str, Any], response: httpx.Response) -> None:
