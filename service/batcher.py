@@ -9,6 +9,7 @@ that takes many rows at once, and the results back to those who wait.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,22 +21,32 @@ from numpy.typing import NDArray
 Rows = NDArray[Any]  # (n, …), n ≥ 1
 Run = Callable[[Rows], Rows]  # keeps n
 
+
+class Late(Exception):
+    """The turn of a caller did not come before its deadline."""
+
+
 SHARE = 16  # rows below which a batch is not split between idle threads: the hop costs as much as one image
 
 
 class Caller:
     """Rows on their way in, results on their way out."""
 
-    __slots__ = ("future", "inline", "missing", "results", "rows", "run", "taken")
+    __slots__ = ("deadline", "future", "inline", "missing", "results", "rows", "run", "taken")
 
-    def __init__(self, run: Run, rows: Rows, inline: int, future: asyncio.Future[Rows]) -> None:
+    def __init__(self, run: Run, rows: Rows, inline: int, future: asyncio.Future[Rows], deadline: float | None) -> None:
         self.run = run
         self.rows = rows
         self.inline = inline
         self.future = future
+        self.deadline = deadline
         self.taken = 0
         self.missing = len(rows)
         self.results: Rows | None = None  # only where they come in parts
+
+    def is_late(self) -> bool:
+        """Tell whether it has waited too long for its first batch."""
+        return self.deadline is not None and not self.taken and time.monotonic() > self.deadline
 
     def take(self, room: int) -> Part:
         start, self.taken = self.taken, min(len(self.rows), self.taken + room)
@@ -93,14 +104,15 @@ class Batcher:
         """How many rows wait."""
         return sum(len(caller.rows) - caller.taken for caller in self._waiting)
 
-    def submit(self, run: Run, rows: Rows, *, inline: int = 0) -> asyncio.Future[Rows]:
+    def submit(self, run: Run, rows: Rows, *, inline: int = 0, deadline: float | None = None) -> asyncio.Future[Rows]:
         """Return what `run` will make of the rows, which it may be given in parts and with those of others.
 
         So many as `inline` are run on the event loop, where no others wait or run: they take less
-        time than it costs to get to a thread and back. Whatever `run` raises is raised from there.
+        time than it costs to get to a thread and back. Whatever `run` raises is raised from there,
+        and `Late` where none of the rows has had its turn before the deadline, on the monotonic clock.
         """
         loop = asyncio.get_running_loop()
-        caller = Caller(run, rows, inline, loop.create_future())
+        caller = Caller(run, rows, inline, loop.create_future(), deadline)
         self._waiting.append(caller)
         if not self._due:
             self._due = True
@@ -126,7 +138,9 @@ class Batcher:
         again: list[Caller] = []
         while self._waiting and room:
             caller = self._waiting.popleft()
-            if caller.future.done():  # gone away, or failed in an earlier batch
+            if caller.is_late():
+                caller.fail(Late("the request waited longer than its timeout"))
+            if caller.future.done():  # gone away, late, or failed in an earlier batch
                 continue
             if batch and caller.run is not batch[0].caller.run:  # the model was replaced in between
                 self._waiting.appendleft(caller)

@@ -35,6 +35,15 @@ class Bodies:
             raise
         return b"".join(parts)
 
+    def keep(self, body: bytes) -> None:
+        """Take a body into the account that came about otherwise. Raises `Problem` and `QueueFull`."""
+        self.in_flight += len(body)
+        try:
+            self.check(len(body))
+        except BaseException:
+            self.free(body)
+            raise
+
     def free(self, body: bytes) -> None:
         self.in_flight -= len(body)
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from digits.conversion import Conversion, convert
 from digits.errors import Refused
 from digits.image import SIDE, Pixels
 from digits.network import Judgements, Network
+from service.counts import Counts
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
@@ -50,6 +51,7 @@ class Engine:
     manifest: Manifest
     path: Path  # the folder that holds the model, for its plots
     inline: int = 1  # images that it reads in no more time than the event loop can spare
+    counts: Counts = field(default_factory=Counts)  # of what `judge` was asked
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -77,7 +79,8 @@ def load(found: Bundle, model: bytes) -> Engine:
     inline = int(LOOP_SECONDS / duration(reader.judge))
     facts = {"parameters": reader.parameters, "keras_version": reader.keras_version}
     manifest = found.manifest | {"model": facts | found.manifest["model"]}
-    return Engine(reader.judge, manifest, found.path, inline)
+    counts = Counts()
+    return Engine(counts.counting(reader.judge), manifest, found.path, inline, counts)
 
 
 def duration(judge: Callable[[Pixels], Judgements]) -> float:

@@ -1,14 +1,20 @@
-"""Every error that a client can get, in one table and one shape: `{"error": {"code", "message"}}`."""
+"""Every error that a client can get, in one table: `{"error": {"code", "message"}}`.
+
+The protocols of other model servers have but the message, and some statuses of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
+from service.batcher import Late
 from service.engine import NoModel
 
 RETRY_AFTER = "1"  # seconds; a full queue is worked off in less
@@ -31,6 +37,7 @@ class Problem(Exception):
 TABLE: dict[type[Exception], tuple[int, str]] = {
     NoModel: (503, "no_model"),
     QueueFull: (429, "overloaded"),
+    Late: (503, "late"),
     ClientDisconnect: (400, "disconnected"),  # nobody is there to read it
     Exception: (500, "internal"),
 }
@@ -39,19 +46,33 @@ KINDS: tuple[type[Exception], ...] = (*TABLE, Problem, HTTPException)  # all tha
 EXPECTED = tuple(kind for kind in KINDS if kind is not Exception)  # the others are defects
 
 
-async def answer(request: Request, exc: Exception) -> JSONResponse:
+@dataclass(frozen=True)
+class Dialect:
+    """How a protocol says what is wrong: the body of an error, by code and message, and statuses in place of ours."""
+
+    body: Callable[[str, str], Any]
+    statuses: Mapping[int, int] = field(default_factory=dict)
+
+
+NATIVE = Dialect(lambda code, message: {"error": {"code": code, "message": message}})
+V2 = Dialect(lambda code, message: {"error": message}, {422: 400, 429: 503})  # as Triton: it knows no others
+V1 = Dialect(lambda code, message: {"error": message}, {422: 400})  # as TensorFlow Serving
+
+
+async def answer(request: Request, exc: Exception, dialect: Dialect = NATIVE) -> JSONResponse:
+    status, code, message, headers = decide(exc)
+    return JSONResponse(dialect.body(code, message), dialect.statuses.get(status, status), headers)
+
+
+def decide(exc: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
+    """Return status, code, message and headers."""
     match exc:
         case Problem():
-            return error(exc.status, exc.code, str(exc))
+            return exc.status, exc.code, str(exc), None
         case HTTPException():
             code = HTTPStatus(exc.status_code).phrase.lower().replace(" ", "_")
-            return error(exc.status_code, code, str(exc.detail), exc.headers)
+            return exc.status_code, code, str(exc.detail), exc.headers
     status, code = next(TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE)
     if status == 500:  # what went wrong inside is for the log, where Starlette's re-raise puts it
-        return error(status, code, "the service failed to answer; its log says why")
-    later = {"Retry-After": RETRY_AFTER} if status in (429, 503) else None
-    return error(status, code, str(exc), later)
-
-
-def error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+        return status, code, "the service failed to answer; its log says why", None
+    return status, code, str(exc), {"Retry-After": RETRY_AFTER} if status in (429, 503) else None

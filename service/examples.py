@@ -105,7 +105,7 @@ MESSAGES = {
     "too_large": "a request may have at most 10,485,760 bytes",
     "too_many_images": "a request may hold at most 10,000 images",
     "unsupported_media_type": f"send {ACCEPTED}, not text/plain",
-    "unsupported_encoding": "send the body as it is, without Content-Encoding",
+    "unsupported_encoding": "the Content-Encoding of a body may be gzip or deflate, or none",
     "invalid": "threshold must be a number between 0 and 1",
     "unknown_field": "send files, each in a field named 'images', and nothing else",
     "no_images": "the request holds no image",

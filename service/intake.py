@@ -1,4 +1,4 @@
-"""What `/predict` and `/read` share: from a request to its images, decoded, and from pixels to judgements.
+"""What all routes for images share: from a request to its images, decoded, and from pixels to judgements.
 
     body -> items -> looked at -> pixels -> batcher -> engine
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -25,17 +26,17 @@ from digits.image import Pixels
 from digits.network import Judgements
 from service.batcher import Batcher
 from service.bodies import Bodies
+from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
 from service.errors import Problem, QueueFull
-from service.items import NPY_MAGIC, SHORT, Images, Item, Look, decode_large, find_reader
+from service.items import NPY_MAGIC, SHORT, Item, Look, decode_large
 from service.settings import Settings
 
 CHUNK = 8  # small images decoded in one visit to a thread
 
 T = TypeVar("T")
+Found = TypeVar("Found", bound=Sized)  # the images of a request; so many count
 Headers = dict[bytes, bytes]
-Found = Images | list[Item]
-Answer = Callable[[Found], Awaitable[Response]]
 
 
 class Intake:
@@ -57,16 +58,18 @@ class Intake:
         for pool in (self._workers, self._pages, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def serve(self, request: Request, headers: Headers, answer: Answer, most: int | None = None) -> Response:
-        """Let a request be answered with what its body holds, at most so many images, which are counted meanwhile.
+    async def serve(
+        self,
+        request: Request,
+        headers: Headers,
+        read: Callable[[bytes], Found],
+        answer: Callable[[Found], Awaitable[Response]],
+    ) -> Response:
+        """Let a request be answered with what `read` finds in its body; those images are counted meanwhile.
 
-        Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `answer` raises.
+        Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `read` and `answer` raise.
         """
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Problem(415, "unsupported_encoding", "send the body as it is, without Content-Encoding")
-        read = find_reader(headers.get(b"content-type", b""), min(self.max_images, most or self.max_images))
-        self._bodies.check_length(headers.get(b"content-length", b""))
-        body = await self._bodies.read(request)
+        body = await self._receive(request, headers)
         try:
             if not body:
                 raise Problem(400, "empty_body", "the request has no body")
@@ -76,7 +79,35 @@ class Intake:
         finally:
             self._bodies.free(body)
 
-    async def _admit(self, found: Found, answer: Answer) -> Response:
+    async def receive(self, request: Request, headers: Headers, read: Callable[[bytes], T]) -> T:
+        """Return what `read` makes of the body of a request that holds no images.
+
+        Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `read` raises.
+        """
+        body = await self._receive(request, headers)
+        try:
+            return read(body)
+        finally:
+            self._bodies.free(body)
+
+    async def _receive(self, request: Request, headers: Headers) -> bytes:
+        """Return the body, unpacked, which is to be freed in the end."""
+        encoding = headers.get(b"content-encoding", IDENTITY).lower()
+        if encoding != IDENTITY and encoding not in WINDOWS:
+            raise Problem(415, "unsupported_encoding", "the Content-Encoding of a body may be gzip or deflate, or none")
+        self._bodies.check_length(headers.get(b"content-length", b""))
+        body = await self._bodies.read(request)
+        return body if encoding == IDENTITY else await self._unpack(body, encoding)
+
+    async def _unpack(self, packed: bytes, encoding: bytes) -> bytes:
+        try:
+            body = await self.off_loop(inflate, packed, encoding, self._bodies.max_body)
+        finally:
+            self._bodies.free(packed)
+        self._bodies.keep(body)
+        return body
+
+    async def _admit(self, found: Found, answer: Callable[[Found], Awaitable[Response]]) -> Response:
         count = len(found)
         if not count:
             raise Problem(422, "no_images", "the request holds no image")
@@ -112,12 +143,20 @@ class Intake:
             raise ClientDisconnect
         return await in_thread(self._large, decode_large, outcome, look)
 
-    async def ask(self, engine: Engine, pixels: Pixels) -> Judgements:
-        """Return the (n, 11) judgements of (n, 28, 28) pixels, n ≥ 1."""
-        rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline)
-        if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
-            raise RuntimeError("the network answered with what is no number")
-        return rows
+    async def ask(self, engine: Engine, pixels: Pixels, deadline: float | None = None) -> Judgements:
+        """Return the (n, 11) judgements of (n, 28, 28) pixels, n ≥ 1.
+
+        Raises `Late` if their turn does not come before a deadline on the monotonic clock.
+        """
+        start, answered = time.perf_counter_ns(), False
+        try:
+            rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline, deadline=deadline)
+            if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
+                raise RuntimeError("the network answered with what is no number")
+            answered = True
+            return rows
+        finally:
+            engine.counts.asked(answered, time.perf_counter_ns() - start)
 
     async def off_loop_slowly(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do what takes tens of milliseconds and more, and has nothing else wait for a thread."""

@@ -113,6 +113,18 @@ def decode_large(picture: Image, look: Look[T]) -> T | BadImage:
         return BadImage("broken", "the image could not be decoded")
 
 
+def gather(items: Sequence[Item], outcomes: Sequence[Sight | BadImage]) -> Images:
+    """Put what was decoded into one array."""
+    sights = [None if isinstance(outcome, BadImage) else outcome for outcome in outcomes]
+    images = Images(np.zeros((len(items), SIDE, SIDE), np.uint8), names=[item.name for item in items], sights=sights)
+    for index, outcome in enumerate(outcomes):
+        if isinstance(outcome, BadImage):
+            images.refused[index] = outcome
+        else:
+            images.pixels[index] = outcome.pixels
+    return images
+
+
 def see_short(data: bytes) -> Sight | None:
     """Look at an array, or at a plain PNG of 28x28 pixels. Raises `BadImage`."""
     return Sight(read_array(data), unchanged=True) if data.startswith(NPY_MAGIC) else image.see_plain(data)
@@ -129,7 +141,8 @@ def read_array(data: bytes) -> Pixels:
 SIGHT = Look(image.see, see_short, is_plain)
 
 
-Reader = Callable[[bytes], Images | list[Item]]
+Found = Images | list[Item]
+Reader = Callable[[bytes], Found]
 
 
 def find_reader(content_type: bytes, max_images: int) -> Reader:

@@ -215,7 +215,7 @@ def refusals(settings: Settings, kind: type[BaseModel], *shown_for_422: str) -> 
             "too_large", "too_many_images",
         ),
         _415=(
-            "The Content-Type is none of those above, or the body is compressed.",
+            "The Content-Type is none of those above, or the Content-Encoding none that is known.",
             "unsupported_media_type", "unsupported_encoding",
         ),
         _429=("Too much is being read already.", "overloaded"),

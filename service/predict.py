@@ -8,13 +8,11 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.errors import BadImage
-from digits.image import SIDE, Sight
 from digits.network import Judgements
 from service import wishes
 from service.engine import Engine, Models
-from service.intake import Found, Intake
-from service.items import SIGHT, Images, Item, prefers_npy
+from service.intake import Intake
+from service.items import SIGHT, Found, Images, Item, find_reader, gather, prefers_npy
 from service.verdicts import as_json, as_npy
 from service.wishes import PredictWishes
 
@@ -39,7 +37,8 @@ class Predictor:
             images = found if isinstance(found, Images) else await self._decode(request, found)
             return await self._respond(engine, images, await self._predict(engine, images), wished, to_npy)
 
-        return await self.intake.serve(request, headers, answer)
+        read = find_reader(headers.get(b"content-type", b""), self.intake.max_images)
+        return await self.intake.serve(request, headers, read, answer)
 
     async def _respond(
         self, engine: Engine, images: Images, rows: Judgements, wished: PredictWishes, to_npy: bool
@@ -64,15 +63,3 @@ class Predictor:
 
     async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
         return gather(items, await self.intake.look(request, items, SIGHT))
-
-
-def gather(items: Sequence[Item], outcomes: Sequence[Sight | BadImage]) -> Images:
-    """Put what was decoded into one array."""
-    sights = [None if isinstance(outcome, BadImage) else outcome for outcome in outcomes]
-    images = Images(np.zeros((len(items), SIDE, SIDE), np.uint8), names=[item.name for item in items], sights=sights)
-    for index, outcome in enumerate(outcomes):
-        if isinstance(outcome, BadImage):
-            images.refused[index] = outcome
-        else:
-            images.pixels[index] = outcome.pixels
-    return images

@@ -25,8 +25,8 @@ from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
 from service.engine import Engine, Models
 from service.errors import Problem
-from service.intake import Found, Intake
-from service.items import Images, Item, Look
+from service.intake import Intake
+from service.items import Found, Images, Item, Look, find_reader
 from service.verdicts import ALTERNATIVES, failure
 from service.wishes import ReadWishes
 
@@ -63,7 +63,8 @@ class Reader:
             return Response(body, status, media_type="application/json")
 
         headers = dict(request.scope["headers"])
-        return await self.intake.serve(request, headers, answer, most=MOST_IMAGES)
+        read = find_reader(headers.get(b"content-type", b""), min(self.intake.max_images, MOST_IMAGES))
+        return await self.intake.serve(request, headers, read, answer)
 
     async def _image(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from service.batcher import Batcher, Rows
+from service.batcher import Batcher, Late, Rows
 
 pytestmark = pytest.mark.anyio
 
@@ -193,3 +194,19 @@ async def test_callers_of_different_functions_do_not_share_a_batch() -> None:
         results = await asyncio.gather(*tasks)
     assert [result.item() for result in results] == [2, 4, 6, 8]
     assert (first.sizes, second.sizes) == ([1, 1, 1], [1])
+
+
+async def test_who_waited_longer_than_its_deadline_gets_no_turn_and_who_began_goes_on() -> None:
+    gate, now = Gate(), time.monotonic()
+    with batcher(max_batch=2) as batches:
+        (first,) = await begin(batches, gate, rows(1, 2))
+        begun = batches.submit(gate, rows(3, 4, 5), deadline=now + 60)
+        late = batches.submit(gate, rows(6), deadline=now)
+        last = batches.submit(gate, rows(7))
+        gate.opened.set()
+        with pytest.raises(Late):
+            await late
+        assert [result.tolist() for result in await asyncio.gather(first, begun, last)] == [
+            [[2], [4]], [[6], [8], [10]], [[14]],
+        ]  # fmt: skip
+    assert sum(gate.sizes) == 6

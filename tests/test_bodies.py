@@ -84,3 +84,12 @@ def receiving(body: bytes) -> Receive:
 
 async def test_a_body_that_comes_whole_is_returned_as_it_is() -> None:
     assert await Bodies(max_body=10).read(Request(POST, receiving(b"0123456789"))) == b"0123456789"
+
+
+def test_a_body_that_was_unpacked_counts_too() -> None:
+    bodies = Bodies(max_body=10)
+    for _ in range(BODIES):
+        bodies.keep(bytes(10))
+    with pytest.raises(QueueFull):
+        bodies.keep(b"x")
+    assert bodies.in_flight == 10 * BODIES

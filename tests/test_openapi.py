@@ -212,7 +212,7 @@ def refused_requests(path: str) -> dict[str, dict[str, Any]]:
         "too_large": {"content": b"x", "headers": {"content-type": "image/png", "content-length": "10485761"}},
         "too_many_images": {"json": {"images": [""] * 10_001}},
         "unsupported_media_type": {"content": b"x", "headers": {"content-type": "text/plain"}},
-        "unsupported_encoding": {"json": {}, "headers": {"content-encoding": "gzip"}},
+        "unsupported_encoding": {"json": {}, "headers": {"content-encoding": "br"}},
         "invalid": {"files": {"images": SEVEN}, "params": {"threshold": 2}},
         "unknown_field": {"files": {"image": SEVEN}},
         "no_images": {"json": {"images": []}},
