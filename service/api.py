@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from fastapi_offline import FastAPIOffline
 from digits import __version__, bundle
 from digits.bundle import Manifest
 from service import errors, openapi, schemas
-from service.endpoints import Endpoint
+from service.endpoints import Endpoint, Protocol
 from service.engine import Models, NoModel
 from service.errors import Problem
 from service.middleware import REPORT_POLICY, PagePolicy
@@ -27,7 +27,9 @@ answer. Send pictures of whole numbers to `/read`. `/health` says whether the se
 `/model` what it predicts with, and `/model/report` shows that to people."""
 
 
-def create_api(settings: Settings, models: Models, endpoints: Mapping[str, Endpoint]) -> FastAPI:
+def create_api(
+    settings: Settings, models: Models, endpoints: Mapping[str, Endpoint], protocols: Sequence[Protocol]
+) -> FastAPI:
     """Return the application that documents the endpoints, and answers all else itself."""
     app: FastAPI = FastAPIOffline(  # no CDN for its pages
         title="Digits", version=__version__, description=DESCRIPTION, openapi_tags=openapi.TAGS,
@@ -42,10 +44,14 @@ def create_api(settings: Settings, models: Models, endpoints: Mapping[str, Endpo
     add_read(app, endpoints["/read"], settings)
     add_health(app, models)
     add_model(app, models)
+    for protocol in protocols:
+        document(app, protocol)
 
     @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("docs")  # relative, so that it holds behind a prefix
+    async def home(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("docs")  # relative, so that it holds behind a prefix
+        return JSONResponse({"status": "alive"})  # by which KServe's client knows a server of V1
 
     return app
 
@@ -86,6 +92,18 @@ def add_read(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
         response_model=schemas.Readings, responses=openapi.answer("readings") | refused,
         openapi_extra={"parameters": openapi.read_parameters(), "requestBody": openapi.read_body(settings)},
     )  # fmt: skip
+
+
+def document(app: FastAPI, protocol: Protocol) -> None:
+    """Show the operations of a protocol, which never come here."""
+    tag = protocol.root.strip("/")
+    for item in protocol.operations:
+        if item.refusals is not None:
+            app.router.add_api_route(
+                item.path, item.endpoint, methods=[item.method], operation_id=f"{tag}_{item.name}", tags=[tag],
+                response_model=None, responses=openapi.protocol_responses(item.name, item.refusals),
+                openapi_extra=openapi.protocol_extra(item.name, item.path),
+            )  # fmt: skip
 
 
 def add_health(app: FastAPI, models: Models) -> None:

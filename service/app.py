@@ -1,7 +1,8 @@
 """The service as an ASGI application, which answers before all of it has been imported.
 
-    /predict, /read -> their endpoints, past any router
-    all else        -> service.api, with FastAPI
+    /predict, /read, and what is asked most of /v1 and /v2 -> their endpoints, past any router
+    the rest of /v1 and /v2                                -> a router
+    all else                                               -> service.api, with FastAPI
 
 Importing FastAPI takes longer than reading a model, and its way to an endpoint longer than reading
 a digit. So requests with images know nothing of it, and what is asked more rarely is made in a
@@ -18,12 +19,15 @@ from types import ModuleType
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.endpoints import Endpoint, answering
+from service import errors
+from service.endpoints import Answering, Endpoint, routes
 from service.engine import Models
 from service.intake import Intake
 from service.predict import Predictor
 from service.read import Reader
 from service.settings import Settings
+from service.tfserving import V1
+from service.v2 import V2
 
 
 def create_app(settings: Settings, models: Models) -> Application:
@@ -35,16 +39,22 @@ class Application:
     """`lifespan` is the time in which it can be asked."""
 
     def __init__(self, settings: Settings, models: Models) -> None:
-        intake = Intake(settings)
+        intake, name = Intake(settings), settings.model_name
         self.endpoints: dict[str, Endpoint] = {  # of POST
             "/predict": Predictor(intake, models).answer,
             "/read": Reader(intake, models).answer,
         }
+        v2, v1 = V2(intake, models, name), V1(intake, models, name)
+        self.protocols = (v2.protocol, v1.protocol)
         self._settings = settings
         self._intake = intake
         self._models = models
-        self._direct = {("POST", path): answering(endpoint) for path, endpoint in self.endpoints.items()}
-        self._router = Router(lifespan=lambda _: self.lifespan(), default=self._ask_api)
+        self._direct = {("POST", path): Answering(endpoint) for path, endpoint in self.endpoints.items()} | {
+            ("POST", f"/v2/models/{name}/infer"): Answering(v2.infer, errors.V2),
+            ("POST", f"/v1/models/{name}:predict"): Answering(v1.predict, errors.V1),
+        }
+        known = [route for protocol in self.protocols for route in routes(protocol)]
+        self._router = Router(known, lifespan=lambda _: self.lifespan(), default=self._ask_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: ASGIApp = self._router
@@ -64,7 +74,7 @@ class Application:
             self._intake.close()
 
     def _make_api(self) -> ASGIApp:
-        made: ASGIApp = import_api().create_api(self._settings, self._models, self.endpoints)
+        made: ASGIApp = import_api().create_api(self._settings, self._models, self.endpoints, self.protocols)
         return made
 
     async def _ask_api(self, scope: Scope, receive: Receive, send: Send) -> None:

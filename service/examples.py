@@ -47,6 +47,19 @@ def for_read() -> Examples:
     return encoded(png(sample(), sample()))
 
 
+def for_protocol(operation: str) -> Examples:
+    """Return a body of `infer`, `predict` or `classify` in the protocols of other model servers."""
+    pixels = sample().ravel().tolist()
+    tensor = {"name": "image", "shape": [1, SIDE, SIDE], "datatype": "UINT8", "data": pixels}
+    file = {"b64": base64.b64encode(png(sample())).decode()}
+    values = {
+        "infer": {"inputs": [tensor]},
+        "predict": {"instances": [file]},
+        "classify": {"examples": [{"image": file}]},
+    }
+    return {"image": {"summary": "one image", "value": values[operation]}}
+
+
 def encoded(file: bytes) -> Examples:
     text = base64.b64encode(file).decode()
     return {

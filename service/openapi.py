@@ -7,6 +7,8 @@ of a file, and by `contentMediaType` as OpenAPI 3.1 has it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,7 +18,7 @@ from digits.image import SIDE
 from digits.pattern import ITEM, MOST_STEPS
 from service import examples, wishes
 from service.read import MOST_IMAGES
-from service.schemas import Error, Health
+from service.schemas import Error, Health, Refusal
 from service.settings import Settings
 
 Part = dict[str, Any]  # of the document
@@ -36,6 +38,8 @@ TAGS = [
         "description": "Whether the service lives, and whether it can predict; for people and for probes.",
     },
     {"name": "model", "description": "What predicts: how it was made, and how well it did."},
+    {"name": "v2", "description": "The Open Inference Protocol, for clients of Triton, KServe and MLServer."},
+    {"name": "v1", "description": "For clients of TensorFlow Serving, and of KServe's V1."},
 ]
 
 
@@ -237,3 +241,63 @@ def error(status: int, description: str, *codes: str) -> Part:
 
 NO_MODEL = errors(_503=("There is no model yet.", "no_model"))
 UNHEALTHY = {"model": Health, "description": "Nothing can be predicted; `reason` says why."} | shown("unhealthy")
+
+
+# --- the protocols of other model servers -------------------------------------------------------
+
+TENSORS = "JSON of so many bytes as `Inference-Header-Content-Length` says, and after it those of tensors"
+
+PATH_PARAMETERS: dict[str, Part] = {
+    "model": {
+        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9._-]+$"}, "example": "digits",
+        "description": "name of the model, as the settings have it",
+    },
+    "version": {
+        "schema": {"type": "string"},
+        "description": "version of the model; only the one that is served is there",
+    },
+    "label": {
+        "schema": {"type": "string", "enum": ["stable"]},
+        "description": "what is served has this one",
+    },
+}  # fmt: skip
+JSON_LENGTH = {
+    "name": "Inference-Header-Content-Length", "in": "header", "schema": {"type": "integer", "minimum": 0},
+    "description": "bytes of JSON at the beginning of the body, where those of tensors follow; 0 for one image alone",
+}  # fmt: skip
+
+
+def protocol_extra(name: str, path: str) -> Part:
+    """Return what FastAPI cannot know of an operation: its parameters, and what its body may be."""
+    parameters: list[Part] = [
+        {"name": found, "in": "path", "required": True} | PATH_PARAMETERS[found]
+        for found in re.findall(r"{(\w+)}", path)
+    ]
+    operation = name.partition("_")[0]
+    if operation not in PROTOCOL_BODIES:
+        return {"parameters": parameters}
+    if operation == "infer":
+        parameters.append(JSON_LENGTH)
+    return {"parameters": parameters, "requestBody": protocol_body(operation)}
+
+
+PROTOCOL_BODIES = ("infer", "predict", "classify")
+
+
+def protocol_body(operation: str) -> Part:
+    schema = {"type": "object", "description": "as the protocol has it"}
+    content: Part = {"application/json": {"schema": schema, "examples": examples.for_protocol(operation)}}
+    if operation == "infer":
+        content["application/octet-stream"] = {"schema": FILE | {"description": TENSORS}}
+    return {"required": True, "content": content}
+
+
+def protocol_responses(name: str, refusals: Sequence[int]) -> Responses:
+    """Return what an operation may answer."""
+    content: Part = {"application/json": {"schema": {}}}
+    if name.startswith("infer"):
+        content["application/octet-stream"] = {"schema": FILE | {"description": TENSORS}}
+    refused: Responses = {
+        status: {"model": Refusal, "description": HTTPStatus(status).phrase} for status in (*refusals, 500)
+    }
+    return refused | {200: {"content": content}}

@@ -30,6 +30,12 @@ class Error(BaseModel):
     error: ErrorDetail = Field(description="why")
 
 
+class Refusal(BaseModel):
+    """Why a request was refused, as the protocols of other model servers say it."""
+
+    error: str = Field(description="for people; may change")
+
+
 class Identity(BaseModel):
     """A model."""
 

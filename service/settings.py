@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -26,6 +27,7 @@ class Settings:
     default_model: bool = setting(
         True, "serve the model that comes with the project until one is published: `true` or `false`"
     )
+    model_name: str = setting("digits", "name of the model in the protocols of other servers, under `/v1` and `/v2`")
     workers: int = setting(0, "processes; 0: one per core, up to 4, or one where this isn't Linux")
     threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
     max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")
@@ -52,6 +54,9 @@ class Settings:
         """Return what is wrong with a value, in a sentence."""
         checks = {
             "DIGITS_PORT must lie between 0 and 65535": 0 <= self.port <= 65535,
+            "DIGITS_MODEL_NAME must consist of letters, digits, dots, dashes and underscores": bool(
+                re.fullmatch(r"[A-Za-z0-9._-]{1,100}", self.model_name)
+            ),
             "DIGITS_WORKERS must be at least 0": self.workers >= 0,
             "DIGITS_WORKERS must be 0 or 1 where this isn't Linux": FORKS or self.workers <= 1,
             "DIGITS_THREADS must be at least 0": self.threads >= 0,

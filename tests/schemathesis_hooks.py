@@ -18,12 +18,14 @@ from schemathesis.core.parameters import ParameterLocation
 
 from digits import pattern
 from service import examples
+from service.openapi import PROTOCOL_BODIES
 
 Case = schemathesis.Case[Any]
 
 PIXELS = examples.sample()
 PNG = examples.png(PIXELS)
 BASE64 = base64.b64encode(PNG).decode()
+LENGTH = "Inference-Header-Content-Length"
 MOST_BOXES = 4  # that each may be as large as the image
 
 
@@ -44,7 +46,20 @@ def map_case(context: schemathesis.HookContext, case: Case) -> Case:
     match case.media_type, case.body:
         case "application/json", {"images": [*images]} if is_valid(case, ParameterLocation.BODY):
             case.body = {"images": [BASE64 for _ in images]}
+    if case.path.startswith(("/v1", "/v2")) and is_valid(case, ParameterLocation.BODY):
+        fill_in(case)
     return case
+
+
+def fill_in(case: Case) -> None:
+    """Put what a protocol has in the place of any object, or one picture where the body is no JSON."""
+    operation = case.operation.definition.raw["operationId"].split("_")[1]
+    if case.media_type == "application/json" and operation in PROTOCOL_BODIES:
+        case.body = examples.for_protocol(operation)["image"]["value"]
+    if operation == "infer":
+        case.headers.pop(LENGTH, None)
+        if case.media_type == "application/octet-stream":
+            case.headers[LENGTH] = "0"
 
 
 @schemathesis.hook

@@ -160,7 +160,7 @@ async def test_the_way_through_fastapi_leads_to_the_same_answer(published: Path)
     app = create_app(settings, models)
     answers = []
     async with app.lifespan():
-        for way in (app, create_api(settings, models, app.endpoints)):
+        for way in (app, create_api(settings, models, app.endpoints, app.protocols)):
             async with httpx.AsyncClient(transport=httpx.ASGITransport(way), base_url="http://t") as client:
                 good = await client.post("/predict", content=png(IMAGES[0]), headers=PNG)
                 bad = await client.post("/predict", content=b"x", headers={"content-type": "text/plain"})

@@ -141,11 +141,19 @@ async def test_bodies_that_are_shown_can_be_sent(client: httpx.AsyncClient, docu
         for kind, media in operation.get("requestBody", {"content": {}})["content"].items():
             for example in media.get("examples", {}).values():
                 content = json.dumps(example["value"])
-                response = await client.request(method, path, content=content, headers={"content-type": kind})
+                address = path.format(model="digits", label="stable", version=await version(client, path))
+                response = await client.request(method, address, content=content, headers={"content-type": kind})
                 assert response.status_code == 200, response.text
                 check(document, operation, response)
                 sent += 1
     assert sent >= 5
+
+
+async def version(client: httpx.AsyncClient, path: str) -> str:
+    """Return the version that is served, as a path has it: there are numbers under `/v1`."""
+    if path.startswith("/v1"):
+        return str((await client.get("/v1/models/digits")).json()["model_version_status"][0]["version"])
+    return str((await client.get("/health")).json()["model"]["version"])
 
 
 async def test_the_bodies_of_images_hold_what_they_show(client: httpx.AsyncClient, document: Document) -> None:
@@ -261,7 +269,7 @@ async def test_what_is_shown_of_a_service_without_a_model_is_given(tmp_path: Pat
         document = (await client.get("/openapi.json")).json()
         asked = 0
         for method, path, operation in operations(document):
-            if "503" not in operation["responses"]:
+            if "503" not in operation["responses"] or operation["tags"][0] in ("v1", "v2"):
                 continue
             response = await client.request(
                 method, path.format(name="loss.png"), files=[PDF] if method == "post" else None
@@ -287,7 +295,7 @@ def check(document: Document, operation: dict[str, Any], response: httpx.Respons
 
 def shown_in(document: Document, response: dict[str, Any]) -> dict[str, Any]:
     """Return the examples of an answer, by name."""
-    names = response["content"]["application/json"]["examples"]
+    names = response["content"]["application/json"].get("examples", {})  # those of other protocols have none
     assert all(example == {"$ref": f"#/components/examples/{name}"} for name, example in names.items())
     return {name: document["components"]["examples"][name]["value"] for name in names}
 

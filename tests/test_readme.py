@@ -61,7 +61,7 @@ def test_every_target_that_is_named_exists() -> None:
 
 
 def test_the_curl_command_answers_as_shown(server: Server, folder: Path) -> None:
-    command, reading = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
+    command, reading, _ = re.findall(r"^\$ (curl .*)$", README, re.MULTILINE)
     arguments = shlex.split(command.replace("http://localhost:8000", server.url))
     done = subprocess.run([*arguments, "--silent"], cwd=folder, capture_output=True, check=True)
     answer, shown = json.loads(done.stdout), json.loads(blocks("json")[0])
@@ -77,11 +77,20 @@ def test_the_curl_command_answers_as_shown(server: Server, folder: Path) -> None
     assert image["lines"][0].keys() == {"text", "confidence", "fits", "box", "digits", "marks"}
 
 
-@pytest.mark.parametrize(("index", "printed"), [(0, "7\nseven.png 7\nnotes.pdf this is not"), (1, "1\n")])
+@pytest.mark.parametrize(("index", "printed"), [(0, "7\nseven.png 7\nnotes.pdf this is not"), (1, "1\n"), (2, "[1]\n")])
 def test_the_python_examples_run(server: Server, folder: Path, index: int, printed: str) -> None:
-    code = blocks("python")[index].replace("http://localhost:8000", server.url)
+    address = server.url.removeprefix("http://")
+    code = blocks("python")[index].replace("localhost:8000", address)
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(printed)
+
+
+def test_the_curl_command_for_tensorflow_serving_answers(server: Server, folder: Path) -> None:
+    (command,) = re.findall(r"^\$ (curl .*instances.*)$", README, re.MULTILINE)
+    command = command.replace("http://localhost:8000", server.url) + " --silent"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, check=True)
+    (row,) = json.loads(done.stdout)["predictions"]
+    assert row.index(max(row)) == 7
 
 
 def test_every_code_of_an_error_is_listed() -> None:

@@ -24,7 +24,8 @@ def test_as_many_processes_as_cores_are_the_default_but_no_more_than_four() -> N
 
 def test_every_field_is_read_from_its_variable() -> None:
     other = {
-        "host": "::1", "port": 81, "models": Path("/m"), "default_model": False, "workers": 2, "threads": 3,
+        "host": "::1", "port": 81, "models": Path("/m"), "default_model": False, "model_name": "mnist", "workers": 2,
+        "threads": 3,
         "max_body": 4, "max_images": 5, "max_batch": 6, "max_queue": 7, "root_path": "/digits", "log_level": "debug",
     }  # fmt: skip
     assert other.keys() == {item.name for item in fields(Settings)}
@@ -35,9 +36,9 @@ def test_every_field_is_read_from_its_variable() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("PORT", "many"), ("PORT", "65536"), ("DEFAULT_MODEL", "maybe"), ("WORKERS", "-1"), ("THREADS", "-1"),
-        ("MAX_BODY", "0"), ("MAX_IMAGES", "0"), ("MAX_BATCH", "0"), ("MAX_QUEUE", "9999"), ("ROOT_PATH", "digits"),
-        ("ROOT_PATH", "/digits/"), ("LOG_LEVEL", "loud"),
+        ("PORT", "many"), ("PORT", "65536"), ("DEFAULT_MODEL", "maybe"), ("MODEL_NAME", "a/b"), ("MODEL_NAME", ""),
+        ("WORKERS", "-1"), ("THREADS", "-1"), ("MAX_BODY", "0"), ("MAX_IMAGES", "0"), ("MAX_BATCH", "0"),
+        ("MAX_QUEUE", "9999"), ("ROOT_PATH", "digits"), ("ROOT_PATH", "/digits/"), ("LOG_LEVEL", "loud"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_named(name: str, value: str) -> None:

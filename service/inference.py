@@ -1,0 +1,110 @@
+"""What the protocols of other model servers share: from JSON and numbers to pixels, all of them or none.
+
+    numbers, 0 to 1 or 0 to 255 -> pixels
+    pictures                    -> looked at as for `/predict` -> pixels
+
+Such a protocol has no place for what is wrong with one image, so that refuses the request. How
+each writes its requests and answers is not for here.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from starlette.requests import Request
+
+from digits.image import SIDE, Pixels
+from service.errors import Problem
+from service.intake import Intake
+from service.items import SIGHT, Item, check_count, gather
+
+MOST_LISTS = 1 << 20  # or strings, in a body of JSON; parsing holds the interpreter's lock meanwhile
+PIXELS = SIDE * SIDE
+LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
+
+Content = Pixels | list[Item]  # (n, 28, 28), or n pictures
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body. Raises `Problem`."""
+    if max(body.count(b"[") + body.count(b"{"), body.count(b'"') // 2) > MOST_LISTS:
+        raise Problem(413, "too_large", f"JSON may hold at most {MOST_LISTS:,} lists; send flatter ones, or tensors")
+    try:
+        value = orjson.loads(body)
+    except ValueError as exc:
+        raise Problem(400, "malformed", f"JSON Parse error: {exc}") from exc
+    if not isinstance(value, dict):
+        raise Problem(422, "invalid", "the JSON of a request is an object")
+    return value
+
+
+def unnest(value: list[Any]) -> tuple[list[Any], tuple[int, ...]]:
+    """Return what is in nested lists of equal lengths, and their shape. Raises `Problem`."""
+    shape = [len(value)]
+    while value and type(value[0]) is list:
+        if set(map(type, value)) != {list} or len(lengths := set(map(len, value))) != 1:
+            raise Problem(422, "invalid", f"Encountered list at unexpected size: lists at level {len(shape)} differ")
+        shape += lengths
+        value = list(chain.from_iterable(value))
+    return value, tuple(shape)
+
+
+def to_numbers(values: list[Any]) -> NDArray[np.float64]:
+    """Return what must all be numbers, and not true or false, as an array. Raises `Problem`."""
+    kinds = set(map(type, values)) - {int, float}
+    if kinds:
+        raise Problem(422, "bad_pixels", f"pixels are numbers, not {kinds.pop().__name__}")
+    try:
+        return np.frombuffer(array("d", values), np.float64)
+    except OverflowError as exc:
+        raise Problem(422, "bad_pixels", "a number is too large") from exc
+
+
+def count_images(shape: Sequence[int], max_images: int) -> int:
+    """Return n for (n, 28, 28), (n, 28, 28, 1), (n, 1, 28, 28), (n, 784) and the like. Raises `Problem`."""
+    if not shape or tuple(size for size in shape[1:] if size != 1) not in LAYOUTS:
+        expected = "[n,28,28], [n,28,28,1] or [n,784]"
+        raise Problem(422, "bad_pixels", f"unexpected shape {list(shape)} of images; expected {expected}")
+    check_count(shape[0], max_images)
+    return shape[0]
+
+
+def to_pixels(numbers: NDArray[Any]) -> Pixels:
+    """Return n x 784 numbers as pixels, (n, 28, 28), rounded to their 256 levels. Raises `Problem`.
+
+    Ink is 1 where no number is larger than that, as networks of Keras have it, and otherwise 255.
+    All numbers of a tensor decide that together.
+    """
+    if numbers.dtype == np.uint8 or not numbers.size:
+        return numbers.astype(np.uint8, copy=False).reshape(-1, SIDE, SIDE)
+    low, high = float(numbers.min()), float(numbers.max())  # NaN, if there is one, which compares with nothing
+    if not (low >= 0 and high <= 255):
+        raise Problem(422, "bad_pixels", f"pixels lie between 0 and 1, or 0 and 255; these from {low:g} to {high:g}")
+    if 1 < high < 2:  # rather overshoot of the one than the faintest ink of the other
+        raise Problem(422, "bad_pixels", f"the largest pixel is {high:g}; send 0 to 1, or 0 to 255")
+    levels: Pixels = np.rint(numbers * (255 if high <= 1 else 1)).astype(np.uint8)
+    return levels.reshape(-1, SIDE, SIDE)
+
+
+async def decode(intake: Intake, request: Request, contents: Sequence[Content]) -> Pixels:
+    """Return the pixels of all images, (n, 28, 28), in order. Raises `Problem` for one that can't be read."""
+    batches: list[Pixels] = []
+    for content in contents:
+        if isinstance(content, list):
+            content = await decode_pictures(intake, request, content, sum(map(len, batches)))
+        batches.append(content)
+    return batches[0] if len(batches) == 1 else np.concatenate(batches)
+
+
+async def decode_pictures(intake: Intake, request: Request, items: list[Item], first: int) -> Pixels:
+    images = gather(items, await intake.look(request, items, SIGHT))
+    if images.refused:
+        index, why = min(images.refused.items())
+        raise Problem(422, "invalid", f"image {first + index}: {why} ({why.code})")
+    return images.pixels

@@ -1,0 +1,229 @@
+"""The Open Inference Protocol V2 in HTTP, as the clients of Triton, KServe and MLServer speak it.
+
+A thin layer: what a request holds goes the way of `/predict`, and `service.tensors` reads and
+writes it. There is one model, with one version at a time; loading it is the trainer's matter.
+Specification: kserve/open-inference-protocol, inference_rest.md; Triton's docs/protocol for the
+extensions, all of which are named in `EXTENSIONS`.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any, NoReturn
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from digits import __version__
+from digits.network import Judgements
+from service import errors, inference, tensors
+from service.encodings import WINDOWS, deflate
+from service.endpoints import Operation, Protocol
+from service.engine import Engine, Models, NoModel
+from service.errors import Problem
+from service.intake import Intake
+from service.predict import FEW
+from service.tensors import INPUT, OUTPUTS, Asked
+
+EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
+PLATFORM = "onnxruntime_onnx"
+IMAGE = [28, 28, 1]  # as Keras has it
+WIDTHS = {name: columns.stop - columns.start for name, columns in OUTPUTS.items()}
+JSON_LENGTH = "Inference-Header-Content-Length"
+ELSEWHERE = ("logging", "trace", "systemsharedmemory", "cudasharedmemory")  # below /v2
+UNSUPPORTED = ("trace/setting", "generate", "generate_stream")  # below a model
+
+MODELS = {"": "/v2/models/{model}", "_version": "/v2/models/{model}/versions/{version}"}
+
+
+class V2:
+    """Answers for one model of this name, whose version is that of its bundle."""
+
+    def __init__(self, intake: Intake, models: Models, name: str) -> None:
+        self.intake = intake
+        self.models = models
+        self.name = name
+
+    @property
+    def protocol(self) -> Protocol:
+        control = "/v2/repository/models/{model}"
+        operations = [
+            Operation("server", "GET", "/v2", self.server, ()),
+            Operation("live", "GET", "/v2/health/live", self.live, ()),
+            Operation("server_ready", "GET", "/v2/health/ready", self.ready, (503,)),
+            Operation("stats_all", "GET", "/v2/models/stats", self.stats, (503,)),
+            Operation("index", "POST", "/v2/repository/index", self.index, (400, 413, 415, 503)),
+            Operation("load", "POST", f"{control}/load", self.control, None),
+            Operation("unload", "POST", f"{control}/unload", self.control, None),
+        ]
+        for which, at in MODELS.items():
+            operations += [
+                Operation(f"metadata{which}", "GET", at, self.metadata, (404, 503)),
+                Operation(f"ready{which}", "GET", f"{at}/ready", self.model_ready, (404, 503)),
+                Operation(f"config{which}", "GET", f"{at}/config", self.config, (404, 503)),
+                Operation(f"stats{which}", "GET", f"{at}/stats", self.stats, (404, 503)),
+                Operation(f"infer{which}", "POST", f"{at}/infer", self.infer, (400, 404, 413, 415, 501, 503)),
+            ]
+        return Protocol("/v2", errors.V2, operations, self.lost)
+
+    # --- the server ---
+
+    async def server(self, request: Request) -> Response:
+        """Name the server and the extensions that it has."""
+        return as_json({"name": "digits", "version": __version__, "extensions": EXTENSIONS})
+
+    async def live(self, request: Request) -> Response:
+        """Answer, which is all that a liveness probe asks."""
+        return as_json({"live": True, "ready": self._refusal() is None})
+
+    async def ready(self, request: Request) -> Response:
+        """Answer 200 as soon as and as long as there is a model."""
+        return readiness({"live": True}, self._refusal())
+
+    async def index(self, request: Request) -> Response:
+        """List the model, or nothing if it isn't ready and only ready ones are asked for."""
+        refusal = self._refusal()
+        version = "" if refusal else self.models.engine.identity["version"]
+        entry = {"name": self.name, "version": version, "state": "UNAVAILABLE" if refusal else "READY"}
+        entry["reason"] = self.models.refusal or refusal or ""
+        only_ready = await self.intake.receive(request, dict(request.scope["headers"]), asks_for_ready)
+        return as_json([] if refusal and only_ready else [entry])
+
+    async def control(self, request: Request) -> NoReturn:
+        """Refuse to load or unload: what is published is taken up by itself."""
+        raise Problem(
+            503,
+            "not_allowed",
+            "explicit model load / unload is not allowed; what is published in the folder is taken up by itself",
+        )
+
+    def lost(self, request: Request, allowed: str | None) -> NoReturn:
+        if allowed:
+            raise HTTPException(405, headers={"Allow": allowed})
+        path = str(request.path_params["rest"])
+        parts = path.split("/")
+        if parts[0] in ELSEWHERE or (parts[0] == "models" and path.endswith(UNSUPPORTED)):
+            raise Problem(501, "not_implemented", f"/v2/{path} belongs to an extension that is not supported")
+        raise Problem(404, "not_found", f"there is no /v2/{path}")
+
+    # --- the model ---
+
+    async def metadata(self, request: Request) -> Response:
+        """Describe the inputs and outputs of the model."""
+        version = self._engine(request).identity["version"]
+        return as_json({
+            "name": self.name, "versions": [version], "platform": PLATFORM,
+            "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, *IMAGE]}],
+            "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, width]} for name, width in WIDTHS.items()],
+        })  # fmt: skip
+
+    async def model_ready(self, request: Request) -> Response:
+        """Say whether the model, of this version if one is named, can be asked."""
+        self._check_name(request)
+        try:
+            self._engine(request)
+        except NoModel as exc:
+            return readiness({"name": self.name}, str(exc))
+        return readiness({"name": self.name}, None)
+
+    async def config(self, request: Request) -> Response:
+        """Describe the model as Triton's configuration does; a batch is what a request may hold."""
+        self._engine(request)
+        return as_json({
+            "name": self.name, "platform": PLATFORM, "backend": "onnxruntime",
+            "max_batch_size": self.intake.max_images,
+            "input": [{"name": INPUT, "data_type": "TYPE_FP32", "dims": IMAGE}],
+            "output": [{"name": name, "data_type": "TYPE_FP32", "dims": [width]} for name, width in WIDTHS.items()],
+            "dynamic_batching": {},
+        })  # fmt: skip
+
+    async def stats(self, request: Request) -> Response:
+        """Count what this process was asked since it took up the model."""
+        return as_json({"model_stats": [statistics(self.name, self._engine(request))]})
+
+    async def infer(self, request: Request) -> Response:
+        """Read the digit in each image; all of them, or the request is refused."""
+        engine = self._engine(request)  # the same for the whole request, whatever is published meanwhile
+        headers = dict(request.scope["headers"])
+        read = partial(tensors.read, headers.get(JSON_LENGTH.lower().encode()), self.intake.max_images)
+
+        async def answer(asked: Asked) -> Response:
+            deadline = time.monotonic() + asked.timeout if asked.timeout else None
+            pixels = await inference.decode(self.intake, request, asked.contents)
+            rows = await self.intake.ask(engine, pixels, deadline)
+            return await self._respond(engine, asked, rows, headers.get(b"accept-encoding", b""))
+
+        return await self.intake.serve(request, headers, read, answer)
+
+    async def _respond(self, engine: Engine, asked: Asked, rows: Judgements, accepted: bytes) -> Response:
+        head = {"model_name": self.name, "model_version": engine.identity["version"]}
+        arguments = {"id": asked.id} | head if asked.id is not None else head, rows, asked.outputs
+        quick = len(rows) <= FEW
+        body, length = tensors.write(*arguments) if quick else await self.intake.off_loop(tensors.write, *arguments)
+        headers = {} if length is None else {JSON_LENGTH: str(length)}
+        if accepted in WINDOWS:  # and nothing else, as Triton's clients ask for it; others might not unpack it
+            body = await self.intake.off_loop(deflate, body, accepted)
+            headers["Content-Encoding"] = accepted.decode()
+        kind = "application/json" if length is None else "application/octet-stream"
+        return Response(body, headers=headers, media_type=kind)
+
+    # --- what both ask ---
+
+    def _check_name(self, request: Request) -> None:
+        name = request.path_params.get("model", self.name)
+        if name != self.name:
+            raise Problem(404, "not_found", f"Request for unknown model: {name!r} is not found; there is {self.name!r}")
+
+    def _engine(self, request: Request) -> Engine:
+        """Return the engine of the moment, if it is what a path asks for. Raises `NoModel` and `Problem`."""
+        self._check_name(request)
+        engine = self.models.engine
+        served = engine.identity["version"]
+        version = request.path_params.get("version", served)
+        if version != served:
+            message = f"Request for unknown model: {self.name!r} version {version} is not found; there is {served}"
+            raise Problem(404, "not_found", message)
+        return engine
+
+    def _refusal(self) -> str | None:
+        try:
+            _ = self.models.engine
+        except NoModel as exc:
+            return str(exc)
+        return None
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")
+
+
+def asks_for_ready(body: bytes) -> bool:
+    return bool(body) and inference.parse_object(body).get("ready") is True
+
+
+def readiness(facts: dict[str, Any], refusal: str | None) -> Response:
+    """Return what probes go by, the status, and what KServe's client goes by, the body."""
+    if refusal is None:
+        return as_json(facts | {"ready": True})
+    return as_json(facts | {"ready": False, "error": refusal}, 503)
+
+
+def statistics(name: str, engine: Engine) -> dict[str, Any]:
+    """Return the counts of an engine as Triton writes them. What is not measured is not there."""
+    counts, batches = engine.counts, engine.counts.by_size()
+    runs = {"count": sum(count for _, count, _ in batches), "ns": sum(ns for _, _, ns in batches)}
+    return {
+        "name": name, "version": engine.identity["version"], "last_inference": counts.last,
+        "inference_count": sum(size * count for size, count, _ in batches), "execution_count": runs["count"],
+        "inference_stats": {
+            "success": {"count": counts.answered.count, "ns": counts.answered.ns},
+            "fail": {"count": counts.failed.count, "ns": counts.failed.ns},
+            "compute_infer": runs,
+        },
+        "batch_stats": [
+            {"batch_size": size, "compute_infer": {"count": count, "ns": ns}} for size, count, ns in batches
+        ],
+    }  # fmt: skip

@@ -1,0 +1,226 @@
+"""TensorFlow Serving's REST interface, and KServe's V1: what is asked, answered and refused, and in what words."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.settings import Settings
+from tests.conftest import Serve
+from tests.models import mnist, png
+
+pytestmark = pytest.mark.anyio
+
+IMAGES, LABELS = mnist(3)
+UNIT = (IMAGES / np.float32(255)).astype(np.float32)
+MODEL = "/v1/models/digits"
+FILES = [{"b64": base64.b64encode(png(image)).decode()} for image in IMAGES]
+
+
+@pytest.fixture(scope="module")
+async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
+        yield lent
+
+
+@pytest.fixture(scope="module")
+async def expected(client: httpx.AsyncClient) -> NDArray[np.float64]:
+    """What `/predict` says of the images, (3, 10)."""
+    answer = (await client.post("/predict", json={"pixels": IMAGES.tolist()})).json()
+    return np.array([item["probabilities"] for item in answer["predictions"]])
+
+
+@pytest.fixture(scope="module")
+async def version(client: httpx.AsyncClient) -> str:
+    (status,) = (await client.get(MODEL)).json()["model_version_status"]
+    return str(status["version"])
+
+
+def error(response: httpx.Response) -> str:
+    """Check the one shape of errors, and return the message."""
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == {"error"}
+    return str(response.json()["error"])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        UNIT.tolist(), IMAGES.tolist(), UNIT[..., np.newaxis].tolist(), UNIT.reshape(3, 784).tolist(), FILES,
+        [file["b64"] for file in FILES],
+    ],
+    ids=["0 to 1", "0 to 255", "with a channel", "flat", "files", "base64"],
+)  # fmt: skip
+async def test_rows_and_columns_named_or_not_get_the_answer_of_predict(
+    client: httpx.AsyncClient, expected: NDArray[np.float64], images: list[Any]
+) -> None:
+    for body, key in (
+        ({"instances": images}, "predictions"),
+        (
+            {"signature_name": "serving_default", "instances": [{"conv2d_input": image} for image in images]},
+            "predictions",
+        ),
+        ({"inputs": images}, "outputs"),
+        ({"signature_name": "", "inputs": {"image_bytes": images}}, "outputs"),
+    ):
+        response = await client.post(f"{MODEL}:predict", json=body)
+        assert (response.status_code, response.headers["content-type"]) == (200, "application/json"), response.text
+        assert response.json().keys() == {key}
+        np.testing.assert_allclose(response.json()[key], expected, rtol=0, atol=1e-6)
+
+
+async def test_a_single_file_may_be_a_column(client: httpx.AsyncClient, expected: NDArray[np.float64]) -> None:
+    response = await client.post(f"{MODEL}:predict", json={"inputs": FILES[0]})
+    np.testing.assert_allclose(response.json()["outputs"], expected[:1], rtol=0, atol=1e-6)
+
+
+async def test_examples_are_classified_the_likeliest_digit_first(
+    client: httpx.AsyncClient, expected: NDArray[np.float64]
+) -> None:
+    for examples in ([{"image": image} for image in UNIT.reshape(3, 784).tolist()], [{"x": file} for file in FILES]):
+        response = await client.post(f"{MODEL}:classify", json={"examples": examples})
+        results = response.json()["results"]
+        for ranked, row, label in zip(results, expected, LABELS, strict=True):
+            assert ranked[0][0] == str(label)
+            scores = [score for _, score in ranked]
+            assert scores == sorted(scores, reverse=True)
+            np.testing.assert_allclose([dict(ranked)[str(digit)] for digit in range(10)], row, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "text/plain", "application/octet-stream"])
+async def test_no_content_type_is_needed(client: httpx.AsyncClient, kind: str | None) -> None:
+    headers = {"content-type": kind} if kind else {}
+    for path in (f"{MODEL}:predict", f"{MODEL}/labels/stable:predict"):
+        body = f'{{"instances": {UNIT.tolist()}}}'.encode()
+        assert (await client.post(path, content=body, headers=headers)).status_code == 200
+
+
+async def test_the_status_serves_both_tensorflow_and_kserve(client: httpx.AsyncClient, version: str) -> None:
+    bundle = (await client.get("/health")).json()["model"]["version"]
+    assert version == bundle[:8] + bundle[9:15]  # of 20261122T213807Z-8a530e
+    status = {"version": version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    for path in (MODEL, f"{MODEL}/versions/{version}", f"{MODEL}/labels/stable"):
+        response = await client.get(path)
+        assert response.json() == {"name": "digits", "ready": True, "model_version_status": [status]}
+    assert (await client.get("/v1/models")).json() == {"models": ["digits"]}
+
+
+async def test_metadata_is_that_of_a_saved_model(client: httpx.AsyncClient, version: str) -> None:
+    answer = (await client.get(f"{MODEL}/metadata")).json()
+    assert answer == (await client.get(f"{MODEL}/versions/{version}/metadata")).json()
+    assert answer["model_spec"] == {"name": "digits", "signature_name": "", "version": version}
+    signature = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    sizes = [dimension["size"] for dimension in signature["inputs"]["image"]["tensor_shape"]["dim"]]
+    assert (sizes, signature["method_name"]) == (["-1", "28", "28", "1"], "tensorflow/serving/predict")
+
+
+async def test_without_a_model_it_is_not_ready(tmp_path: Path, serve: Serve) -> None:
+    async with serve(Settings(models=tmp_path)) as client:
+        status = await client.get(MODEL)
+        assert (status.status_code, status.json()["ready"]) == (503, False)
+        for method, path in (("GET", f"{MODEL}/metadata"), ("POST", f"{MODEL}:predict")):
+            response = await client.request(method, path)
+            assert (response.status_code, "no model" in error(response)) == (503, True)
+
+
+async def test_a_lone_file_has_a_number_for_a_version_too(tmp_path: Path, h5: bytes, serve: Serve) -> None:
+    (tmp_path / "mnist_cnn_model.h5").write_bytes(h5)
+    async with serve(Settings(models=tmp_path)) as client:
+        sha256 = (await client.get("/health")).json()["model"]["sha256"]
+        (status,) = (await client.get(MODEL)).json()["model_version_status"]
+        assert status["version"] == str(int(sha256[:12], 16))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("GET", "/v1/foo", 400, "Malformed request: GET /v1/foo"),
+        ("GET", f"{MODEL}/labels/stable:classify", 405, f"Malformed request: GET {MODEL}/labels/stable:classify"),
+        ("GET", f"{MODEL}/versions/3:predict", 405, f"Malformed request: GET {MODEL}/versions/3:predict"),
+        ("GET", f"{MODEL}:predict", 405, f"Malformed request: GET {MODEL}:predict"),
+        ("GET", f"{MODEL}:foo", 400, f"Malformed request: GET {MODEL}:foo"),
+        ("POST", f"{MODEL}:foo", 405, f"Malformed request: POST {MODEL}:foo"),
+        ("DELETE", MODEL, 405, f"Malformed request: DELETE {MODEL}"),
+        ("GET", "/v1/models/half", 404, "Could not find any versions of model half"),
+        ("GET", f"{MODEL}/versions/3", 404, "Could not find version 3 of model digits"),
+        ("POST", "/v1/models/half:predict", 404, "Servable not found for request: Latest(half)"),
+        ("POST", "/v1/models/half/versions/3:predict", 404, "Servable not found for request: Specific(half, 3)"),
+        ("POST", f"{MODEL}/versions/3:predict", 404, "Servable not found for request: Specific(digits, 3)"),
+        ("GET", f"{MODEL}/versions/3/metadata", 404, "Servable not found for request: Specific(digits, 3)"),
+        ("POST", f"{MODEL}/labels/canary:predict", 400, "Unrecognized servable version label: canary"),
+        ("POST", f"{MODEL}:regress", 400,
+         "Expected regression signature method_name to be tensorflow/serving/regress. Was: tensorflow/serving/predict"),
+        ("POST", f"{MODEL}:explain", 501, "there is no explainer; POST /predict?explain=true shows what was seen"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_there_is_said_as_tensorflow_says_it(
+    client: httpx.AsyncClient, method: str, path: str, status: int, message: str
+) -> None:
+    response = await client.request(method, path)
+    assert (response.status_code, error(response)) == (status, message)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 400, "no body"),
+        (b"{", 400, "JSON Parse error"),
+        (b"[]", 400, "object"),
+        (b"{}", 400, "Missing 'inputs' or 'instances' key"),
+        (b'{"instances": [], "inputs": []}', 400, "only one of 'inputs' or 'instances'"),
+        (b'{"instances": {}}', 400, "'instances' value to be an list/array"),
+        (b'{"instances": []}', 400, "No values in 'instances' array"),
+        (b'{"inputs": []}', 400, "unexpected shape [0]"),
+        (b'{"inputs": 1}', 400, "list of images"),
+        (b'{"inputs": {"a": [], "b": []}}', 400, "Missing named input"),
+        (b'{"signature_name": 1, "instances": [1]}', 400, "'signature_name' key must be a string value."),
+        (b'{"signature_name": "x", "instances": [1]}', 400, 'Serving signature name: "x" not found in signature def'),
+        (b'{"instances": [{"a": 1, "b": 2}]}', 400, "Failed to process element: 0 of 'instances' list"),
+        (b'{"instances": [1.0, 2.0]}', 400, "unexpected shape [2]"),
+        (b'{"instances": [[1, 2], [3]]}', 400, "Encountered list at unexpected size"),
+        (b'{"instances": [[1, 2], 3]}', 400, "Encountered list at unexpected size"),
+        (b'{"instances": [NaN]}', 400, "JSON Parse error"),
+        (b'{"instances": [{"b64": "eHg="}]}', 400, "image 0: this is not a PNG"),
+        (b'{"instances": [{"b64": "!"}]}', 400, "image 0: this is neither base64"),
+        (b'{"instances": ["eHg=", 1]}', 400, "image 0"),
+        (f'{{"instances": [{UNIT[0].tolist()}, "eHg="]}}'.encode(), 400, "unexpected size"),
+        (f'{{"instances": {[["x"] * 784]}}}'.replace("'", '"').encode(), 400, "not str"),
+        (b'{"instances": [' + b"0," * 100 + b"0]}", 413, "at most 100 images"),
+        (bytes(200_001), 413, "at most 200,000 bytes"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_request_is_refused_with_a_sentence(
+    client: httpx.AsyncClient, body: bytes, status: int, message: str
+) -> None:
+    response = await client.post(f"{MODEL}:predict", content=body)
+    assert (response.status_code, message in error(response)) == (status, True), response.text
+
+
+async def test_classify_needs_examples(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{MODEL}:classify", json={"instances": []})
+    assert error(response) == "When method is classify, key 'examples' is expected and was not found"
+
+
+async def test_a_server_of_v1_is_known_to_be_alive_and_a_browser_gets_the_documentation(
+    client: httpx.AsyncClient,
+) -> None:
+    assert (await client.get("/")).json() == {"status": "alive"}
+    page = await client.get("/", headers={"accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.headers["location"]) == (307, "docs")
+
+
+async def test_many_images_are_answered_off_the_loop_and_in_order(published: Path, serve: Serve) -> None:
+    images, labels = mnist(200)
+    async with serve(Settings(models=published)) as client:
+        response = await client.post(f"{MODEL}:predict", json={"instances": images.tolist()})
+        ranked = await client.post(f"{MODEL}:classify", json={"examples": [{"x": image.tolist()} for image in images]})
+    digits = np.argmax(response.json()["predictions"], axis=1)
+    assert np.mean(digits == labels) > 0.7
+    assert [int(best[0][0]) for best in ranked.json()["results"]] == digits.tolist()
