@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from digits_client import Client, Prediction
@@ -80,7 +81,26 @@ def report(measured: Sequence[Measured]) -> str:
     head = ["| set | images | right (95 % interval) | | time an image |", "| --- | --- | --- | --- | --- |"]
     single = [item for item in measured if not item.are_numbers]
     matrices = [f"\n{item.name}: label, and what was answered\n{as_matrix(item)}" for item in single]
-    return "\n".join([*head, *map(line, measured), *matrices])
+    return "\n".join([*head, *map(line, measured), *told_apart(single), *matrices])
+
+
+def told_apart(single: Sequence[Measured]) -> list[str]:
+    """Say how well presence tells digits from letters: how often that of a digit is higher (Hanley and McNeil 1982)."""
+    digits, letters = (presences(single, are_digits) for are_digits in (True, False))
+    if not digits or not letters:
+        return []
+    below = [np.searchsorted(np.sort(letters), digits, side) for side in ("left", "right")]  # ties count half
+    area = np.mean(below) / len(letters)
+    return [f"\nDigits and letters are told apart by their presence with an AUROC of {area:.4f}."]
+
+
+def presences(measured: Sequence[Measured], are_digits: bool) -> list[float]:
+    pairs = ((sample.label, one) for item in measured for sample, one in zip(item.samples, item.given, strict=True))
+    return [
+        one.presence
+        for label, one in pairs
+        if isinstance(one, Prediction) and one.presence is not None and label.isdecimal() == are_digits
+    ]
 
 
 def facts(measured: Sequence[Measured]) -> dict[str, Any]:

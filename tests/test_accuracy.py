@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks import accuracy
-from digits_client import Client
+from digits_client import Client, Prediction
 from digits_client._evaluate import NONE, as_matrix
 from tests.models import mnist, png
 from tests.server import Server, serve
@@ -73,6 +73,16 @@ def test_numbers_are_read_and_letters_are_refused(server: Server, tmp_path: Path
     assert told["sets"][0]["character_error_rate"] == numbers.character_error_rate
     assert sum(told["sets"][1]["none"].values()) == 2 - len(letters.wrong)
     assert accuracy.contact_sheet([numbers, letters]).size[0] == 10 * accuracy.CELL[0]
+
+
+def test_digits_and_letters_are_told_apart_as_often_as_pairs_of_them_are(server: Server, tmp_path: Path) -> None:
+    sets: dict[str, list[object]] = {"digits": [*range(10)], "letters": [*"AEFGHJKLMNPR"]}
+    with Client(server.url) as client:
+        measured = [accuracy.measure(client, write_set(tmp_path / f"{name}.zip", sets[name])) for name in sets]
+    higher, lower = ([one.presence for one in item.given if isinstance(one, Prediction)] for item in measured)
+    pairs = [(a > b) + (a == b) / 2 for a in higher for b in lower if a is not None and b is not None]
+    assert f"AUROC of {sum(pairs) / len(pairs):.4f}." in accuracy.report(measured)
+    assert "AUROC" not in accuracy.report(measured[:1])
 
 
 @pytest.mark.parametrize(
