@@ -12,22 +12,18 @@ SOURCES := digits service trainer clients benchmarks notebooks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
-.PHONY: help up install train serve test check fix bench bench-peers evaluate lock
+.PHONY: help up install train test check fix bench bench-peers evaluate lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
 
-up: $(VENV)/run  ## install, train if there is no model yet, and serve
-	exec $(BIN)/python -m trainer --if-missing --output "$(DIGITS_MODELS)"
+up: $(VENV)/up  ## install, and serve what is published, or else the model that comes with the project
 	exec $(BIN)/python -m service
 
 install: $(VENV)/dev  ## make the .venv that all targets use
 
 train: $(VENV)/run  ## train and publish a model; ARGS="--epochs 3" adds flags
 	exec $(BIN)/python -m trainer --output "$(DIGITS_MODELS)" $(ARGS)
-
-serve: $(VENV)/run  ## serve what is published
-	$(BIN)/python -m service
 
 test: $(VENV)/dev  ## run the tests; ARGS="-k batcher" picks some
 	$(BIN)/python -m pytest $(ARGS)
@@ -56,9 +52,10 @@ lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with h
 	    pyproject.toml clients/pyproject.toml --output-file constraints.txt
 
 # Requirements come first and are checked against the hashes of constraints.txt; see .ci/requirements.py.
+$(VENV)/up: EXTRAS := client service build
 $(VENV)/run: EXTRAS := client service trainer build
 $(VENV)/dev: EXTRAS := client dev
-$(VENV)/run $(VENV)/dev: pyproject.toml clients/pyproject.toml constraints.txt
+$(VENV)/up $(VENV)/run $(VENV)/dev: pyproject.toml clients/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digits needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python .ci/requirements.py installer > $(VENV)/requirements.txt
@@ -68,7 +65,9 @@ $(VENV)/run $(VENV)/dev: pyproject.toml clients/pyproject.toml constraints.txt
 	$(PIP) --no-deps --no-build-isolation --editable . --editable clients
 	touch $@
 
-$(VENV)/run: | $(if $(wildcard $(VENV)/dev),$(VENV)/dev)
+# What holds more needs nothing added.
+$(VENV)/up: | $(wildcard $(VENV)/run)
+$(VENV)/up $(VENV)/run: | $(wildcard $(VENV)/dev)
 
 # Whatever is measured has an environment of its own, which holds what it needs and nothing else.
 $(BENCH_DIR)/digits/.made: pyproject.toml constraints.txt | $(VENV)/dev

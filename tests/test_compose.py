@@ -125,7 +125,7 @@ def test_the_service_ends_cleanly_when_told_to(composition: Composition) -> None
 
 @pytest.fixture(scope="module")
 def composition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Composition]:
-    """Build, train and serve. The service is up before there is a model, and takes it up when there is."""
+    """Build, serve and train. The service has a model that comes with it, and takes up another when there is one."""
     override = tmp_path_factory.mktemp("compose") / "override.yml"
     override.write_text(json.dumps(OVERRIDE))  # JSON is YAML
     files = ["--file", str(ROOT / "docker-compose.yml"), "--file", str(override)]
@@ -142,8 +142,10 @@ def composition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compositio
         service, trainer = composed.container("service"), composed.container("trainer")
         follow(["docker", "logs", "--follow", service], until="ready on")
         with Client(composed.url) as client:
-            assert not client.health().ok
+            assert client.health().ok
         assert ended(trainer) == "0"
+        trained = composed.run("exec", "-T", "service", "cat", "/models/current").strip()
+        follow(["docker", "logs", "--follow", service], until=f"serving model {trained}")
         health = ["--filter", f"container={service}", "--filter", "event=health_status", "--format", "{{.Action}}"]
         follow(["docker", "events", "--since", "0", *health], until="health_status: healthy")
         yield composed

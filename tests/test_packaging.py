@@ -39,10 +39,12 @@ def client_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(ROOT / "clients", tmp_path_factory.mktemp("client"))
 
 
-def test_the_wheel_holds_the_kernel_and_nothing_else(tmp_path: Path) -> None:
+def test_the_wheel_holds_the_kernel_its_model_and_nothing_else(tmp_path: Path) -> None:
     names = {name for name in names_in(build(ROOT, tmp_path)) if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in names} == {"digits"}
-    assert all(name.endswith(".py") for name in names)
+    others = {name for name in names if not name.endswith(".py")}
+    assert all(name.startswith("digits/pretrained/") for name in others)
+    assert "mnist_cnn_model.h5" in {Path(name).name for name in others}
 
 
 def test_the_wheel_of_the_client_holds_the_client_and_nothing_else(client_wheel: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_file_map_is_complete() -> None:
 def test_every_target_that_is_named_exists() -> None:
     named = set(re.findall(r"`make (\w+)", README)) | set(re.findall(r"^\$ make (\w+)", README, re.MULTILINE))
     assert {"up", "test", "train"} <= named
-    for target in named | {"install", "check", "fix", "serve", "bench", "lock"}:
+    for target in named | {"install", "check", "fix", "bench", "lock"}:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
