@@ -23,6 +23,7 @@ from trainer.evaluate import evaluate
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--share", "0.02", "--epochs", "1", "--target-accuracy", "0.3"]  # a thousand images
+SEEDED = [*TINY, "--seed", "1", "--deterministic"]
 
 
 def train(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -202,11 +203,64 @@ def test_quick_is_a_set_of_defaults() -> None:
     assert Config.from_args(["--quick", "--epochs", "5"]).epochs == 5
 
 
+def test_recipes_are_sets_of_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = Config.from_args(["--recipe", "plain"])
+    assert (plain.augmented, plain.outliers, plain.recipe) == (0, 0, "plain")
+    assert Config.from_args(["--recipe", "plain", "--outliers", "0.5"]).outliers == 0.5
+    with pytest.raises(SystemExit):
+        Config.from_args(["--recipe", "secret"])
+    assert "--recipe must be one of plain, standard, full, sprint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(["--architecture", "vgg"], "no architecture 'vgg'"), (["--teacher", "README.md"], "not an HDF5 file")],
+)
+def test_what_a_training_needs_is_looked_for_before_it(arguments: list[str], reason: str, tmp_path: Path) -> None:
+    done = train(*arguments, "--output", str(tmp_path / "models"))
+    assert (done.returncode, reason in done.stderr, "training on" in done.stderr) == (2, True, False), done.stderr
+
+
+def test_a_sheet_of_variants_is_drawn_instead_of_training(tmp_path: Path) -> None:
+    done = train("--show-augmentation", str(tmp_path / "sheet.png"), "--output", str(tmp_path / "models"))
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (10 * 56, 10 * 56)
+    assert bundle.versions(tmp_path / "models") == []
+
+
 # --- other backends, same seeds -----------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
+    folder = tmp_path_factory.mktemp("tiny")
+    done = train(*SEEDED, "--force", "--output", str(folder))
+    assert done.returncode == 0, done.stderr
+    return bundle.read_current(folder)
+
+
+def test_the_same_training_gives_the_same_file_which_what_is_better_does_not_give_way_to(
+    tiny: bundle.Bundle, tmp_path: Path
+) -> None:
+    done = train(*SEEDED, "--output", str(tmp_path))
+    assert done.returncode == 1
+    assert "what is served is better: of 5,001 validation images" in done.stderr
+    assert not (tmp_path / "current").exists()
+    (version,) = bundle.versions(tmp_path)
+    assert bundle.read(tmp_path / version).sha256 == tiny.sha256
+
+
+def test_a_teacher_makes_a_difference(tiny: bundle.Bundle, tmp_path: Path) -> None:
+    done = train(*SEEDED, "--force", "--teacher", str(tiny.path / bundle.H5_NAME), "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    taught = bundle.read_current(tmp_path)
+    assert taught.manifest["training"]["teacher"] == bundle.H5_NAME
+    assert taught.sha256 != tiny.sha256
+
+
 def test_it_also_runs_on_jax(tmp_path: Path) -> None:
-    done = train(*TINY, "--output", str(tmp_path), KERAS_BACKEND="jax")
+    done = train(*TINY, "--force", "--output", str(tmp_path), KERAS_BACKEND="jax")
     assert done.returncode == 0, done.stderr
     manifest = bundle.read_current(tmp_path).manifest
     assert manifest["made_with"]["backend"] == "jax"

@@ -64,8 +64,8 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     if config.deterministic:
         fit.be_deterministic()
     imported = time.perf_counter()
-    say(f"training on {len(data.train):,} images, {fit.describe_device()}")
     build = partial(architectures.find(config.architecture), dropout=config.dropout)
+    say(f"training on {len(data.train):,} images, {fit.describe_device()}")
     model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
     temperature = calibrate.fit_temperature(fit.predict(model, data.validation.pixels), data.validation.labels)
     calibrate.cool(model, temperature)
