@@ -1,4 +1,4 @@
-"""python -m trainer: load, train, evaluate, publish. `COMMANDS` are what else it does."""
+"""python -m trainer: a training, from its flags to its exit code. `COMMANDS` are what else it does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import time
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from digits import bundle, network
@@ -17,7 +18,6 @@ from trainer import dataset, tensorboard
 from trainer.architectures import UnknownArchitecture
 from trainer.config import COMMANDS, Config
 from trainer.dataset import BadData, Dataset, first_of_each
-from trainer.memory import keep_freed
 
 PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
@@ -51,58 +51,43 @@ def train(config: Config) -> int:
 
 def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     started = time.perf_counter()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
-    import keras  # takes seconds, so that bad flags and bad data are reported before
+    seconds: dict[str, float] = {}
+    with timed(seconds, "import"):  # of Keras, which takes seconds, so that bad flags and bad data are reported before
+        silence_imports()
+        from trainer import fit, publish, takeover, training
 
-    from trainer import architectures, calibrate, fit, plots, publish, reliability
-    from trainer.evaluate import evaluate, worst
-    from trainer.report import render
-
-    keep_freed()
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
-        fit.be_deterministic()
-    imported = time.perf_counter()
-    build = partial(architectures.find(config.architecture), dropout=config.dropout)
+        training.prepare(config)
+        build = training.builder(config)
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
-    model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
-    temperature = calibrate.fit_temperature(fit.predict(model, data.validation.pixels), data.validation.labels)
-    calibrate.cool(model, temperature)
-    trained = time.perf_counter()
-    probabilities = fit.predict(model, data.test.pixels)
-    report = evaluate(probabilities, data.test.labels)
-    calibration = reliability.before_and_after(probabilities, data.test.labels, temperature)
-    evaluated = time.perf_counter()
-    say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(data.test):,} images")
-    say(f"calibrated by a temperature of {temperature:.2f}: error {calibration['test_error']:.4f} on the test set")
-    before, after = calibration["before"], calibration["after"]
-    pictures = plots.draw(history, report, data.test, probabilities, before, after)
-    pictures |= {"augmentation.png": plots.variants(first_of_each(data.train), config.augmented)}
-    files = {f"{bundle.PLOTS}/{name}": picture for name, picture in pictures.items()}
-    facts = {
-        "data": publish.data_facts(data),
-        "training": config.hyper_parameters(),
-        "seconds": {
-            "import": round(imported - started, 2), "train": round(trained - imported, 2),
-            "evaluate": round(evaluated - trained, 2),
-        },
-        "calibration": calibration,
-        "test": report.summary() | {"worst": worst(report, data.test.labels, probabilities, plots.WORST)},
-    }  # fmt: skip
+    with timed(seconds, "train"):
+        trained = training.train(build, config, data, teacher)
+    with timed(seconds, "evaluate"):
+        tested = training.test(trained, data.test)
+    error = tested.calibration["test_error"]
+    say(f"test accuracy {tested.report.accuracy:.4f} loss {tested.report.loss:.4f} on {len(data.test):,} images")
+    say(f"calibrated by a temperature of {trained.temperature:.2f}: error {error:.4f} on the test set")
     try:
-        made = publish.publish(
-            config.output, model, data, probabilities, facts,
-            files | {"history.csv": fit.as_csv(history).encode()},
-            lambda manifest: render(manifest, history, pictures), config,
-        )  # fmt: skip
+        made = training.offer(trained, tested, data, config, seconds)
     except (publish.NotServed, Refused, OSError) as exc:
         say(f"not served: {exc}")
         return NOT_SERVED
     if against := made.manifest["compared"]:
-        say(f"takes over: {publish.against(against)}")
+        say(f"takes over: {takeover.against(against)}")
     say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
     return PUBLISHED
+
+
+@contextmanager
+def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    """Note how long the block took."""
+    start = time.perf_counter()
+    yield
+    seconds[what] = round(time.perf_counter() - start, 2)
+
+
+def silence_imports() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
 
 
 def show_augmentation(config: Config, data: Dataset) -> int:

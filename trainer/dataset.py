@@ -67,6 +67,16 @@ class Dataset:
     source: str
     sha256: str  # of all pixels and labels, in the order train + validation as loaded, then test
 
+    def summary(self) -> dict[str, Any]:
+        """Return what a manifest says of it."""
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "test": len(self.test),
+        }
+
 
 def load(path: Path | None, *, validation: float, share: float = 1.0) -> Dataset:
     """Load the data at `path`, or the MNIST of the project, and hold a part of it out for validation.

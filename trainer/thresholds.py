@@ -1,0 +1,49 @@
+"""Below what is an image no digit? Thresholds that nearly all digits reach, and what they refuse.
+
+Digits are those of the validation set, varied as for the training: as they are, MNIST's are too alike
+to say where other hands end. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.bundle import Manifest
+from digits.lattice import beliefs
+from digits.network import Network
+from trainer.augment import as_pixels, augment
+from trainer.dataset import CLASSES, Part
+from trainer.outliers import outliers
+
+DOUBTED = 1e-3  # share of the varied digits of a validation set that may be taken for none
+VARIANTS = 4  # of each of them
+
+
+def find(reader: Network, validation: Part, augmented: float) -> Manifest:
+    """Return what the manifest says of them, from digits of which the share `augmented` is varied.
+
+    "thresholds": the presence of a digit, and the belief in one within a number, that nearly all reach.
+    "outliers": how well presence tells them from images without a digit, made of digits that the network
+    was not trained on: the area under its ROC curve, and the share that is refused.
+    """
+    random = np.random.default_rng(0)
+    digits = [as_pixels(augment(validation.pixels, random, augmented)) for _ in range(VARIANTS)]
+    judged = np.concatenate([reader.judge(batch) for batch in digits])
+    presence = judged[:, CLASSES]
+    least = {"presence": nearly_all(presence), "confidence": nearly_all(beliefs(judged).max(1))}
+    none = reader.judge(outliers(validation.pixels, len(validation), random))[:, CLASSES]
+    refused = float((none < least["presence"]).mean())
+    return {"thresholds": least, "outliers": {"auroc": auroc(presence, none), "refused": refused, "images": len(none)}}
+
+
+def nearly_all(values: NDArray[np.float32]) -> float:
+    """Return what all but a share of `DOUBTED` reach."""
+    return round(float(np.quantile(values, DOUBTED)), 3)
+
+
+def auroc(higher: NDArray[np.float32], lower: NDArray[np.float32]) -> float:
+    """Return how often one of the first is higher than one of the others (Hanley and McNeil 1982); ties count half."""
+    order = np.sort(lower)
+    below = np.searchsorted(order, higher, "left") + np.searchsorted(order, higher, "right")
+    return float(below.mean() / (2 * len(lower)))
