@@ -1,11 +1,11 @@
 """Choose how the pieces of a row are read: which of them make up a digit, which are marks, and which are dirt.
 
-    cuts, probabilities of their candidates, pattern -> the reading that costs least
+    cuts, what is believed of their candidates, pattern -> the reading that costs least
 
-A reading costs what its digits lack of certainty, and more where a digit has a strange shape or a
-cut goes through ink: the sums of negative logarithms, least by dynamic programming over cuts and
-states of the pattern (Viterbi 1967), as in segmentation-driven recognition since Burges, LeCun and
-others (1992). Knows nothing of pictures.
+A reading costs what its digits lack of certainty, in which digit it is and whether it is one, and more
+where a digit has a strange shape or a cut goes through ink: the sums of negative logarithms, least by
+dynamic programming over cuts and states of the pattern (Viterbi 1967), as in segmentation-driven
+recognition since Burges, LeCun and others (1992). Knows nothing of pictures.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Arrival:
 Arrivals = dict[int, Arrival]  # by state of the pattern
 
 
-def best_reading(cuts: Cuts, probabilities: Probabilities, pattern: Pattern = ANYTHING) -> list[Token] | None:
-    """Return the best reading that fits, or None where none does; `probabilities` are their (k, 10) `beliefs`."""
+def best_reading(cuts: Cuts, believed: Probabilities, pattern: Pattern = ANYTHING) -> list[Token] | None:
+    """Return the best reading that fits, or None where none does; `believed` are the (k, 10) `beliefs`."""
     last = len(cuts.costs) - 1
     arrivals: list[Arrivals] = [{} for _ in cuts.costs]
     arrivals[0][0] = Arrival(0.0)
@@ -65,7 +65,7 @@ def best_reading(cuts: Cuts, probabilities: Probabilities, pattern: Pattern = AN
         skip(arrivals[at], pattern)
         leave_out(arrivals, cuts, at)
         for index in starting[at]:
-            take(arrivals, cuts, pattern, index, probabilities[index])
+            take(arrivals, cuts, pattern, index, believed[index])
     skip(arrivals[last], pattern)
     return traced(arrivals, (last, pattern.end)) if pattern.end in arrivals[last] else None
 

@@ -36,7 +36,7 @@ UPRIGHT = 1.4  # times as tall as wide: a comma rather than a point
 
 @dataclass(frozen=True, slots=True)
 class ReadDigit:
-    """`probabilities` are (10,): what is believed of what the network was shown; they sum to 1 if it is a digit."""
+    """`probabilities` are (10,), the `beliefs` of the lattice: they sum to 1 if it is surely a digit, else to less."""
 
     digit: int
     box: Box

@@ -91,7 +91,9 @@ class ReadDigit(BaseModel):
     """A digit of a number."""
 
     digit: int | None = Field(description="null where it is none, or too doubtful", ge=0, le=9)
-    confidence: float = Field(description="the probability of what was read, also where it is too low", ge=0, le=1)
+    confidence: float = Field(
+        description="how likely it is this digit, and one at all, also where that is too low", ge=0, le=1
+    )
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
     alternatives: list[Alternative] = Field(
         description="the likeliest other digits and their probabilities; likelier ones, where they do not fit a pattern"

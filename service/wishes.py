@@ -25,7 +25,7 @@ class PredictWishes:
     """What a request asks for beside the digits."""
 
     explain: bool = False
-    threshold: float | None = None  # confidence below which there is no digit; None: the model's own
+    threshold: float | None = None  # presence below which there is no digit; None: the model's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ReadWishes:
 
     pattern: Pattern | None = None  # that each fits
     boxes: tuple[Box, ...] = ()  # where there is one each
-    threshold: float | None = None  # as above
+    threshold: float | None = None  # confidence below which a digit is null; None: the model's own
 
 
 NONE = PredictWishes()

@@ -1,9 +1,8 @@
-"""Images that hold no digit, for a network to be unsure of: letters, scribbles, several digits, pieces of one.
+"""Images that hold no digit, for a network to tell from digits: letters, scribbles, several digits, pieces of one.
 
 Letters and scribbles are drawn by `trainer.pen`, the others are made of the digits of the training
 set. All have the geometry of MNIST, as whatever is served has, and all chance comes from the
-generator that is given. To train with them under a uniform target is the entropic open-set loss of
-Dhamija, Günther and Boult (2018).
+generator that is given. What they teach is for `fit.open_set_loss` to say.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ def parser(files: object = None) -> argparse.ArgumentParser:
     add_read(read)
     add_evaluate(evaluate, files)
     for command in (predict, evaluate):
-        command.add_argument("--threshold", type=float, help="confidence below which there is no digit")
+        command.add_argument(
+            "--threshold", type=float, help="presence, in numbers confidence, below which there is no digit"
+        )
     health.add_argument("--wait", type=float, metavar="SECONDS", help="for it to be able to, so long at most")
     return top
 
