@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,9 @@ from service.app import create_app
 from service.engine import Models
 from service.settings import Settings
 from tests import models as made
+from tests.models import mnist, png
+from tests.server import Server
+from tests.server import serve as run
 
 Serve = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -28,6 +31,21 @@ def published(h5: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     made.publish(folder, h5)
     return folder
+
+
+@pytest.fixture(scope="module")
+def server(published: Path) -> Iterator[Server]:
+    """A service on a port, with that bundle."""
+    with run(published) as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a reader might be: with a picture of a seven, and something else."""
+    (tmp_path / "seven.png").write_bytes(png(mnist(1)[0][0]))
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.4")
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

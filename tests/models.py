@@ -39,7 +39,7 @@ def templates(scale: float = 0.25) -> bytes:
 
 
 def features(count: int = 1200, images: int = 12_000) -> bytes:
-    """Return a `.h5` that is right about 96 % of MNIST, and unsure of what holds no digit.
+    """Return a `.h5` that is right about 96 % of MNIST, and tells what holds no digit.
 
     Likeness to some images, and ridge regression: no training, and the same on every machine but for rounding.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,9 @@ from benchmarks import accuracy
 from digits_client import Client, Prediction
 from digits_client._evaluate import NONE, as_matrix
 from tests.models import mnist, png
-from tests.server import Server, serve
+from tests.server import Server
 
 IMAGES, LABELS = mnist(30)
-
-
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
 
 
 def write_set(path: Path, labels: list[object]) -> Path:

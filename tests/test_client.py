@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any, assert_type
@@ -265,12 +265,6 @@ def test_all_that_is_public_is_listed() -> None:
 
 
 # --- both clients, the real service -------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
 
 
 def test_the_two_clients_have_the_same_methods() -> None:

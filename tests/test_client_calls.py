@@ -28,7 +28,7 @@ from digits_client._drivers import run
 from digits_client._requests import Request
 from digits_client._retries import Patience, seconds_asked
 from tests.models import mnist, png
-from tests.server import Server, serve
+from tests.server import Server
 
 MANY = np.zeros((2000, 28, 28), np.uint8)
 MANY[:, 0, 0], MANY[:, 0, 1] = np.arange(2000) % 250, np.arange(2000) // 250  # each is another
@@ -411,12 +411,6 @@ def test_options_of_httpx_go_to_httpx(slow: str) -> None:
 
 
 # --- the real service ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
 
 
 def test_threads_may_share_a_client(server: Server) -> None:

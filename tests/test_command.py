@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,12 +22,6 @@ from tests.models import mnist, png
 from tests.server import Server, serve
 
 IMAGES, LABELS = mnist(30)
-
-
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
 
 
 @pytest.fixture

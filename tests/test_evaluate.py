@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,9 @@ from digits_client.__main__ import main
 from digits_client._evaluate import NONE, evaluate, interval
 from digits_client._sets import opened
 from tests.models import mnist, png
-from tests.server import Server, serve
+from tests.server import Server
 
 IMAGES, LABELS = mnist(30)
-
-
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
 
 
 def write_classes(folder: Path, count: int = 30) -> Path:

@@ -7,32 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from service.settings import Settings
-from tests.models import mnist, png
-from tests.server import ROOT, Server, serve
+from tests.server import ROOT, Server
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-
-
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where a reader might be: with one picture of a seven, and something else."""
-    (tmp_path / "seven.png").write_bytes(png(mnist(1)[0][0]))
-    (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.4")
-    return tmp_path
 
 
 def blocks(language: str) -> list[str]:

@@ -20,12 +20,6 @@ IMAGES, _ = mnist(20)
 PNG = {"content-type": "image/png"}
 
 
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    with serve(published) as running:
-        yield running
-
-
 def test_the_process_holds_neither_tensorflow_nor_a_reader_of_hdf5(server: Server) -> None:
     assert httpx.post(f"{server.url}/predict", content=png(IMAGES[0]), headers=PNG).status_code == 200
     libraries = Path(f"/proc/{server.process.pid}/maps").read_text()
