@@ -9,6 +9,7 @@ shift by whole pixels. This module knows nothing of networks, bundles or HTTP.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -65,6 +66,13 @@ class Sight:
 def read(data: bytes) -> Pixels:
     """Return the (28, 28) pixels of an encoded picture. Raises `BadImage`."""
     return (see_plain(data) or see(identify(data))).pixels
+
+
+def as_png(pixels: Pixels) -> bytes:
+    """Encode (h, w) pixels, of one image or of several beside each other."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def see_plain(data: bytes) -> Sight | None:

@@ -6,13 +6,11 @@ The tests send each of them, and ask for each answer.
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from digits.image import SIDE, Pixels
+from digits.image import SIDE, Pixels, as_png
 from service.items import ACCEPTED
 
 Examples = dict[str, dict[str, Any]]  # by name, as OpenAPI has them
@@ -30,9 +28,7 @@ def sample() -> Pixels:
 
 def png(*pixels: Pixels) -> bytes:
     """Return images side by side as a PNG."""
-    file = io.BytesIO()
-    Image.fromarray(np.hstack(pixels)).save(file, "PNG")
-    return file.getvalue()
+    return as_png(np.hstack(pixels))
 
 
 # --- bodies -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 from starlette.requests import Request
+from starlette.responses import Response
 
 from digits.image import SIDE, Pixels
 from service.errors import Problem
@@ -108,3 +109,7 @@ async def decode_pictures(intake: Intake, request: Request, items: list[Item], f
         index, why = min(images.refused.items())
         raise Problem(422, "invalid", f"image {first + index}: {why} ({why.code})")
     return images.pixels
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(value), status, media_type="application/json")

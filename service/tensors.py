@@ -23,8 +23,8 @@ from service.errors import Problem
 from service.inference import PIXELS, Content, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 
-INPUT, CLASSES = "image", "probabilities"  # and the name of what can be told by classes
-OUTPUTS = {CLASSES: slice(0, 10), "presence": slice(10, 11)}  # columns of judgements
+INPUT, PROBABILITIES = "image", "probabilities"
+OUTPUTS = {PROBABILITIES: slice(0, 10), "presence": slice(10, 11)}  # columns of judgements
 DTYPES = {"FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}
 RAW = {PIXELS * np.dtype(kind).itemsize: np.dtype(kind) for kind in DTYPES.values()}  # by size of one image
 LENGTH = 4  # bytes, little-endian, before each element of BYTES
@@ -200,8 +200,8 @@ def read_classes(name: str, parameters: dict[str, Any]) -> int:
     if "classification" not in parameters:
         return 0
     classes = parameters["classification"]
-    if name != CLASSES or not is_whole(classes) or not classes:
-        raise wrong(f"'classification' is a number of classes of {CLASSES}, at least 1")
+    if name != PROBABILITIES or not is_whole(classes) or not classes:
+        raise wrong(f"'classification' is a number of classes of {PROBABILITIES}, at least 1")
     return min(int(classes), 10)
 
 

@@ -26,7 +26,7 @@ from service import errors, inference
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models, NoModel
 from service.errors import Problem
-from service.inference import Content, count_images, parse_object, to_numbers, to_pixels, unnest
+from service.inference import Content, as_json, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.intake import Intake
 from service.items import Item, check_count, from_base64
 from service.predict import FEW
@@ -172,10 +172,6 @@ def number(engine: Engine) -> str:
     """Return a version as a number: the time at which it was made, or what the hash of a lone `.h5` says."""
     found = PUBLISHED.match(engine.identity["version"])
     return found[1] + found[2] if found else str(int(engine.identity["sha256"][:12], 16))
-
-
-def as_json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type="application/json")
 
 
 def tensor_info(name: str, *sizes: int) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import time
 from functools import partial
 from typing import Any, NoReturn
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +23,7 @@ from service.encodings import WINDOWS, deflate
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models, NoModel
 from service.errors import Problem
+from service.inference import as_json
 from service.intake import Intake
 from service.predict import FEW
 from service.tensors import INPUT, OUTPUTS, Asked
@@ -194,10 +194,6 @@ class V2:
         except NoModel as exc:
             return str(exc)
         return None
-
-
-def as_json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type="application/json")
 
 
 def asks_for_ready(body: bytes) -> bool:

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import orjson
-from PIL import Image
 
 from digits.errors import BadImage
-from digits.image import Pixels, Sight
+from digits.image import Pixels, Sight, as_png
 from digits.network import Judgements, Probabilities
 from service.engine import Engine
 from service.items import Images
@@ -77,9 +76,3 @@ def explanation(pixels: Pixels, sight: Sight | None) -> dict[str, Any]:
         "box": sight.box, "scale": sight.scale, "shift": sight.shift, "lines_removed": sight.lines,
         "ink": min(sight.contrast / 255, 1.0),
     }  # fmt: skip
-
-
-def as_png(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()

@@ -17,7 +17,7 @@ from digits.network import Network
 from trainer import dataset, tensorboard
 from trainer.architectures import UnknownArchitecture
 from trainer.config import COMMANDS, Config
-from trainer.dataset import BadData, Dataset, first_of_each
+from trainer.dataset import BadData, Dataset
 
 PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
@@ -36,7 +36,7 @@ def train(config: Config) -> int:
     try:
         data = dataset.load(config.data, validation=config.validation, share=config.share)
         if config.show_augmentation:
-            return show_augmentation(config, data)
+            return show_augmentation(config.show_augmentation, config, data)
         tensorboard.check(config)
         check_output(config)  # better to learn it now than after the training
         taught_by = network.load(config.teacher.read_bytes()) if config.teacher else None
@@ -90,11 +90,11 @@ def silence_imports() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
 
 
-def show_augmentation(config: Config, data: Dataset) -> int:
+def show_augmentation(path: Path, config: Config, data: Dataset) -> int:
     from trainer import plots
 
-    Path(config.show_augmentation or "").write_bytes(plots.variants(first_of_each(data.train), config.augmented))
-    say(f"wrote {config.show_augmentation}")
+    path.write_bytes(plots.variants(data.train, config.augmented))
+    say(f"wrote {path}")
     return PUBLISHED
 
 

@@ -109,9 +109,9 @@ def load_parts(path: Path | None) -> tuple[Part, Part]:
     raise BadData(f"{path}: there is no such file or folder")
 
 
-def first_of_each(part: Part) -> Pixels:
-    """Return the first image of each digit, (10, 28, 28)."""
-    return part.pixels[[int(np.flatnonzero(part.labels == digit)[0]) for digit in range(CLASSES)]]
+def first_of_each(labels: Labels) -> list[int]:
+    """Return where the first image of each digit is; there is one of each."""
+    return [int(np.flatnonzero(labels == digit)[0]) for digit in range(CLASSES)]
 
 
 def split(part: Part, share: float, seed: int) -> tuple[Part, Part]:

@@ -16,7 +16,7 @@ from PIL import Image
 from digits.image import SIDE, Pixels
 from digits.network import Probabilities
 from trainer.augment import as_pixels, augment
-from trainer.dataset import CLASSES, Part
+from trainer.dataset import CLASSES, Part, first_of_each
 from trainer.evaluate import Report, interval
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds and isn't needed to draw
@@ -128,16 +128,13 @@ def mistakes(report: Report, test: Part, probabilities: Probabilities) -> Figure
     return figure
 
 
-def variants(pixels: Pixels, share: float) -> bytes:
+def variants(part: Part, share: float) -> bytes:
     """Return ten digits, a column each, and below them variants as a training meets them, so many of them varied."""
     random = np.random.default_rng(0)
-    rows = [pixels[:CLASSES], *(as_pixels(augment(pixels[:CLASSES], random, share)) for _ in range(VARIANTS))]
+    digits = part.pixels[first_of_each(part.labels)]
+    rows = [digits, *(as_pixels(augment(digits, random, share)) for _ in range(VARIANTS))]
     whole = np.concatenate([np.concatenate(list(row), 1) for row in rows])
-    file = io.BytesIO()
-    Image.fromarray(255 - whole).resize((2 * whole.shape[1], 2 * whole.shape[0]), Image.Resampling.NEAREST).save(
-        file, "PNG", optimize=True
-    )
-    return file.getvalue()
+    return on_paper(np.kron(whole, np.ones((2, 2), np.uint8)))
 
 
 def png(figure: Figure) -> bytes:
@@ -165,6 +162,11 @@ def tiles(report: Report, test: Part) -> bytes:
     found = test.pixels[report.mistakes[:WORST]]
     sheet[: len(found)] = found
     whole = sheet.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2).reshape(rows * SIDE, COLUMNS * SIDE)
+    return on_paper(whole)
+
+
+def on_paper(pixels: Pixels) -> bytes:
+    """Return (h, w) pixels as a PNG, dark ink on white."""
     file = io.BytesIO()
-    Image.fromarray(255 - whole).save(file, "PNG", optimize=True)
+    Image.fromarray(255 - pixels).save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -8,7 +8,6 @@ Knows nothing of how the network was trained.
 
 from __future__ import annotations
 
-import io
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,16 +17,14 @@ from typing import Any
 
 import keras
 import numpy as np
-from PIL import Image
 
 from digits import bundle, image, network
 from digits.bundle import Bundle, Manifest
 from digits.cores import cores
-from digits.image import Pixels
 from digits.network import Network, Probabilities
 from trainer import takeover, thresholds
 from trainer.config import Config
-from trainer.dataset import CLASSES, Dataset, Part
+from trainer.dataset import Dataset, Part, first_of_each
 
 PARITY_IMAGES = 1000
 PARITY_TOLERANCE = 1e-5
@@ -92,7 +89,7 @@ def prove(read_back: Network, test: Part, probabilities: Probabilities) -> Proof
     """Compare the kernel with Keras, and ask it about the test set as a client would."""
     count = min(PARITY_IMAGES, len(test))
     difference = np.abs(read_back(test.pixels[:count]) - probabilities[:count]).max()
-    through_the_door = np.stack([image.read(encode(pixels)) for pixels in test.pixels])
+    through_the_door = np.stack([image.read(image.as_png(pixels)) for pixels in test.pixels])
     digits = read_back(through_the_door).argmax(1)
     return Proof(float(difference), count, float((digits == test.labels).mean()), len(test))
 
@@ -120,14 +117,10 @@ def describe(model: keras.Model, test: Part, probabilities: Probabilities, proof
 
 def golden_images(test: Part, probabilities: Probabilities) -> list[dict[str, Any]]:
     """Return the first test image of each digit, with what Keras said of it."""
-    index = [int(np.flatnonzero(test.labels == digit)[0]) for digit in range(CLASSES)]
-    return [bundle.golden(digit, encode(test.pixels[i]), probabilities[i].tolist()) for digit, i in enumerate(index)]
-
-
-def encode(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return [
+        bundle.golden(digit, image.as_png(test.pixels[index]), probabilities[index].tolist())
+        for digit, index in enumerate(first_of_each(test.labels))
+    ]
 
 
 def machine() -> str:

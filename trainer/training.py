@@ -18,7 +18,7 @@ from digits.network import Network, Probabilities
 from trainer import architectures, calibrate, evaluate, fit, plots, publish, reliability, report, tensorboard
 from trainer.architectures import Build
 from trainer.config import Config
-from trainer.dataset import Dataset, Part, first_of_each
+from trainer.dataset import Dataset, Part
 from trainer.evaluate import Report
 from trainer.fit import History
 from trainer.memory import keep_freed
@@ -86,7 +86,7 @@ def draw(history: History, tested: Tested, data: Dataset, config: Config) -> dic
     """Return all pictures of a bundle, PNG by name."""
     before, after = tested.calibration["before"], tested.calibration["after"]
     drawn = plots.draw(history, tested.report, data.test, tested.probabilities, before, after)
-    return drawn | {"augmentation.png": plots.variants(first_of_each(data.train), config.augmented)}
+    return drawn | {"augmentation.png": plots.variants(data.train, config.augmented)}
 
 
 def describe(tested: Tested, data: Dataset, config: Config) -> Manifest:
