@@ -53,18 +53,9 @@ class Run:
 
 
 def main(arguments: list[str]) -> int:
-    own, flags = parser().parse_known_args(arguments)
-    config = Config.from_args(flags)  # a flag that makes no sense is named here, and once
-    if own.seeds < 1 or own.at_once < 0:
-        parser().error("--seeds must be at least 1, and --at-once at least 0")
-    if config.if_missing:
-        parser().error("--if-missing makes no sense here: each seed has a folder of its own")
-    seeds = range(config.seed, config.seed + own.seeds)
-    try:
-        for seed in seeds:
-            folder_of(own.output, seed).mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        parser().error(f"{own.output} cannot be written to: {exc}")
+    own, flags, first = parsed(arguments)
+    seeds = range(first, first + own.seeds)
+    make_folders(own.output, seeds)
     at_once = min(own.at_once or together(), len(seeds))
     say(f"{len(seeds)} seeds, {at_once} at once; {own.output}/seed-*/{LOG} have what they print")
     runs: list[Run] = []
@@ -84,6 +75,25 @@ def main(arguments: list[str]) -> int:
     write(own.output, runs, flags)
     print(table(runs))
     return code
+
+
+def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str], int]:
+    """Return our flags, those of the training, and the first seed. What makes no sense is named here, and only once."""
+    own, flags = parser().parse_known_args(arguments)
+    config = Config.from_args(flags)
+    if own.seeds < 1 or own.at_once < 0:
+        parser().error("--seeds must be at least 1, and --at-once at least 0")
+    if config.if_missing:
+        parser().error("--if-missing makes no sense here: each seed has a folder of its own")
+    return own, flags, config.seed
+
+
+def make_folders(output: Path, seeds: Sequence[int]) -> None:
+    try:
+        for seed in seeds:
+            folder_of(output, seed).mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        parser().error(f"{output} cannot be written to: {exc}")
 
 
 def parser() -> argparse.ArgumentParser:
