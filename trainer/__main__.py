@@ -114,7 +114,7 @@ def already_served(config: Config) -> str | None:
         bundle.check_golden(found, network.load(found.h5))
         return found.version
     except Refused as exc:
-        say(f"nothing is served yet: {exc}")
+        say(f"nothing is published yet: {exc}")
         return None
 
 

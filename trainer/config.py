@@ -60,7 +60,7 @@ class Config:
     show_augmentation: Path | None = setting(None, "write a sheet of varied training images there, and train nothing")
     share: float = setting(1.0, "share of the training set that is used")
     quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
-    if_missing: bool = setting(False, "do nothing when a model is served already")
+    if_missing: bool = setting(False, "do nothing when a model is published already")
     tensorboard: bool = setting(False, "write logs for TensorBoard, too, into the folder tensorboard/ of the output")
 
     @classmethod
