@@ -10,13 +10,11 @@ anew, with what the service made of real handwriting since (`make evaluate ARGS=
 from __future__ import annotations
 
 import argparse
-import base64
 import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +25,7 @@ from digits.errors import Refused
 from trainer import named, plots
 from trainer.config import Config
 from trainer.evaluate import interval
+from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, section, table
 
 if TYPE_CHECKING:
     from trainer.fit import History
@@ -274,89 +273,8 @@ def making(manifest: Manifest) -> str:
     )
 
 
-# --- pieces of HTML -----------------------------------------------------------------------------
-
-
-class Raw(str):
-    """HTML that is put into a table as it is; any other text is escaped."""
-
-    __slots__ = ()
-
-
-def section(title: str, *parts: str) -> str:
-    return f"<section><h2>{title}</h2>{''.join(parts)}</section>\n"
-
-
-def note(html: str) -> str:
-    return f'<p class="note">{html}</p>'
-
-
 def lacking(what: str) -> str:
     return note(f"The bundle doesn't have {what}.")
-
-
-def figure(name: str, value: str, more: str) -> str:
-    return f"<div><dt>{name}</dt><dd>{value}</dd><dd>{more}</dd></div>"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", bar: int = -1) -> str:
-    """Return a table whose first column names the rows; column `bar` holds bars."""
-
-    def cell(kind: str, index: int, value: str, scope: str = "") -> str:
-        drawn = ' class="bar"' if index == bar else ""
-        return f"<{kind}{scope}{drawn}>{value if isinstance(value, Raw) else escape(value)}</{kind}>"
-
-    names = "".join(cell("th", index, name, ' scope="col"') for index, name in enumerate(head))
-    body = "".join(
-        "<tr>"
-        + cell("th", 0, row[0], ' scope="row"')
-        + "".join(cell("td", index, value) for index, value in enumerate(row[1:], 1))
-        + "</tr>"
-        for row in rows
-    )
-    above = f"<caption>{caption}</caption>" if caption else ""
-    return f"<table>{above}<thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def facts(values: Facts, caption: str) -> str:
-    """Return a table of names and values, whatever they are; nothing if there are none."""
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in flat(values)
-    )
-    return f'<table class="facts"><caption>{caption}</caption><tbody>{rows}</tbody></table>' if rows else ""
-
-
-def flat(values: Facts, before: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in values.items():
-        words = f"{before}{name.replace('_', ' ')}"
-        if isinstance(value, dict):
-            yield from flat(value, f"{words}, ")
-        else:
-            yield words, plain(value)
-
-
-def plain(value: Any) -> str:
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def percent(share: float) -> str:
-    return f"{share:.2%}"
-
-
-def duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-
-
-def day(moment: str) -> str:
-    return f"{datetime.fromisoformat(moment):%d %B %Y, %H:%M} UTC".lstrip("0")
-
-
-def data_url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def dig(facts: Facts, *keys: str, default: Any) -> Any:
