@@ -158,6 +158,7 @@ def per_class(classes: Sequence[Facts]) -> str:
 def sureness(manifest: Manifest) -> str:
     calibration = dig(manifest, "calibration", default={})
     thresholds = facts(dig(manifest, "thresholds", default={}), "Thresholds: with less there is no digit")
+    thresholds += facts(dig(manifest, "outliers", default={}), "Images without a digit, told apart by presence")
     if "before" not in calibration or "after" not in calibration:
         return section("How sure it is", lacking("confidence in bins"), thresholds)
     chart = plots.svg(plots.reliability(calibration["before"], calibration["after"]))
@@ -258,7 +259,8 @@ def proof(manifest: Manifest) -> str:
     if "front_door" in checks:
         door = checks["front_door"]
         rows.append(("right when sent as PNG files", percent(door["accuracy"]), f"{door['images']:,} images"))
-    return section("Served as it was trained", table(("check", "result", "on"), rows))
+    compared = facts(dig(manifest, "compared", default=None) or {}, "Against what was served before")
+    return section("Served as it was trained", table(("check", "result", "on"), rows), compared)
 
 
 def making(manifest: Manifest) -> str:

@@ -18,7 +18,7 @@ from trainer.dataset import Part
 
 
 def served(models: Path) -> Bundle | None:
-    """Return what a service would take up now, if it would anything."""
+    """Return what a service would take up now, if it would anything; what it cannot read is no rival."""
     try:
         return bundle.read_served(models, bundle.DEFAULT_MODEL)
     except Refused:
