@@ -27,7 +27,7 @@ from watchfiles import awatch
 from digits import bundle, network
 from digits.bundle import Bundle, Manifest
 from digits.conversion import Conversion, convert
-from digits.errors import Refused
+from digits.errors import BadModel, Refused
 from digits.image import SIDE, Pixels
 from digits.network import Judgements, Network
 from service.counts import Counts
@@ -76,11 +76,19 @@ def load(found: Bundle, model: bytes) -> Engine:
     """Check and warm up what was read, and converted to ONNX. Raises `BadModel` and `BadBundle`."""
     reader = Network(model)
     bundle.check_golden(found, reader)
+    check_numbers(reader)
     inline = int(LOOP_SECONDS / duration(reader.judge))
     facts = {"parameters": reader.parameters, "keras_version": reader.keras_version}
     manifest = found.manifest | {"model": facts | found.manifest["model"]}
     counts = Counts()
     return Engine(counts.counting(reader.judge), manifest, found.path, inline, counts)
+
+
+def check_numbers(reader: Network) -> None:
+    """Raises `BadModel` for a network whose sums leave what float32 holds, without ink or with nothing but."""
+    extremes = np.stack([np.zeros((SIDE, SIDE), np.uint8), np.full((SIDE, SIDE), 255, np.uint8)])
+    if not np.isfinite(reader.judge(extremes)).all():
+        raise BadModel("unsupported", "the model answers a blank image, or one full of ink, with what is no number")
 
 
 def duration(judge: Callable[[Pixels], Judgements]) -> float:

@@ -141,6 +141,14 @@ async def test_a_bundle_that_contradicts_its_golden_images_is_refused(tmp_path: 
         assert version(models) == old.version
 
 
+async def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / bundle.H5_NAME).write_bytes(dense_h5(np.full((784, 10), 1e37, np.float32), np.zeros(10, np.float32)))
+    models = Models(tmp_path)
+    async with models.watched():
+        assert version(models) is None
+        assert "no number" in str(models.refusal)
+
+
 async def test_after_a_refusal_a_good_bundle_is_taken_up(tmp_path: Path, h5: bytes) -> None:
     (tmp_path / bundle.H5_NAME).write_bytes(b"no model")
     models = Models(tmp_path)
