@@ -15,6 +15,7 @@ isn't needed for any of this.
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -42,7 +43,8 @@ CLASSES = 10
 INPUT_SHAPES: tuple[Shape, ...] = ((28, 28), (28, 28, 1), (784,))
 KINDS = {"Sequential", "Functional", "Model"}  # the last one is what Keras called a Functional before 2.5
 MODULES = {"keras", "tf_keras", "tensorflow"}  # the top level of where Keras' own classes lie
-LINEAR = {"Gemm", "MatMul", "Conv", "AveragePool", "Add", "Mul"}  # operators whose results can be logits
+LINEAR = {"Gemm", "MatMul", "Conv", "Add", "Mul"}  # operators whose results can be logits
+TRANSPARENT = {"Reshape", "Transpose", "GlobalAveragePool", "AveragePool"}  # what goes through stays what it is
 Key = tuple[str, int]  # a layer's name and which of its calls
 Weights = dict[str, Array]
 
@@ -331,18 +333,22 @@ def as_answer(graph: Graph, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the probabilities (10,), and how likely there is a digit at all (1,).
 
     The latter is the sigmoid of the negative free energy of the logits (Liu and others 2020); of
-    several networks, the mean, as for the probabilities.
+    several networks, or of several places in the image, the mean, as for the probabilities.
     """
     probabilities = as_probabilities(graph, x)
-    softmaxes = ends(graph, probabilities.name)
-    every = [presence(graph, graph.tensor(node.input[0])) for node in softmaxes]
+    every = [presence(graph, softmax) for softmax in ends(graph, probabilities.name)]
     return probabilities, graph.add("Mean", every, (1,)) if len(every) > 1 else every[0]
 
 
-def presence(graph: Graph, logits: Tensor) -> Tensor:
-    row = graph.reshape(logits, (CLASSES,))
-    energy = graph.add("ReduceLogSumExp", [row, graph.constant(np.array([1], np.int64))], (1,), keepdims=1)
-    return graph.add("Sigmoid", [energy], (1,))
+def presence(graph: Graph, softmax: onnx.NodeProto) -> Tensor:
+    """Return the presence that the logits of a softmax tell of, which are (10,), or (h, w, 10) before a pooling."""
+    name, axis = softmax.input[0], helper.get_node_attr_value(softmax, "axis")
+    logits = Tensor(name, graph.shapes[name], channels_first=axis == 1)
+    places = math.prod(logits.shape) // CLASSES
+    rows = graph.reshape(graph.channels_last(logits), (places, CLASSES))
+    energies = graph.add("ReduceLogSumExp", [rows, graph.constant(np.array([2], np.int64))], (places,), keepdims=0)
+    each = graph.add("Sigmoid", [energies], (places,))
+    return each if places == 1 else graph.add("ReduceMean", [each, graph.constant(np.array([1], np.int64))], (1,))
 
 
 def as_probabilities(graph: Graph, x: Tensor) -> Tensor:
@@ -368,7 +374,7 @@ def ends(graph: Graph, name: str) -> list[onnx.NodeProto]:
 def last_arithmetic(makers: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto:
     """Return the node that made a value, in another shape perhaps; a mean over places is one."""
     node = makers[name]
-    while node.op_type in {"Reshape", "Transpose", "GlobalAveragePool"}:
+    while node.op_type in TRANSPARENT:
         node = makers[node.input[0]]
     return node
 

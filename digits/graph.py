@@ -55,10 +55,6 @@ class Graph:
         first = inputs[0]
         return Tensor(output, shape, isinstance(first, Tensor) and first.channels_first)
 
-    def tensor(self, name: str) -> Tensor:
-        """Return a value that was made before, as a flat one: of use where it has one axis longer than 1."""
-        return Tensor(name, self.shapes[name])
-
     def constant(self, value: NDArray[Any] | float) -> str:
         array = np.asarray(value, np.float32) if not isinstance(value, np.ndarray) else value
         name = f"c{len(self.constants)}"

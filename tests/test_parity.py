@@ -303,6 +303,24 @@ def test_an_ensemble_gives_the_mean_of_its_members(keras: Any, pixels: Pixels, t
     np.testing.assert_allclose(network_of(model, tmp_path)(pixels), expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("pooling", ["global", "window"])
+def test_probabilities_of_many_places_give_their_mean(keras: Any, pooling: str, pixels: Pixels, tmp_path: Path) -> None:
+    """So does the presence that their logits tell of; a softmax of what are probabilities would be another answer."""
+    layers = keras.layers
+    image = keras.Input((28, 28, 1))
+    logits = layers.Conv2D(10, 5, strides=3)(image)  # (8, 8, 10)
+    places = layers.Softmax()(logits)
+    pooled = layers.GlobalAveragePooling2D() if pooling == "global" else layers.AveragePooling2D(8)
+    model = keras.Model(image, layers.Flatten()(pooled(places)))
+    randomise(model)
+    network = network_of(model, tmp_path)
+    expected = answers(model, pixels / 255)
+    assert expected.std(0).mean() > 0.001
+    np.testing.assert_allclose(network(pixels), expected, rtol=0, atol=TOLERANCE)
+    presence = 1 / (1 + 1 / np.exp(answers(keras.Model(image, logits), pixels / 255)).sum(-1))  # (n, 8, 8)
+    np.testing.assert_allclose(network.judge(pixels)[:, 10], presence.mean((1, 2)), rtol=0, atol=TOLERANCE)
+
+
 def test_a_mean_of_anything_but_probabilities_is_refused(keras: Any, tmp_path: Path) -> None:
     layers = keras.layers
     image = keras.Input((784,))
