@@ -16,6 +16,7 @@ class Refused(ValueError):
     """Input that the kernel does not take. `code` is for programs, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
+        message = message.encode(errors="backslashreplace").decode()  # names of files and weights may be any bytes
         super().__init__(message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}…")
         self.code = code
 

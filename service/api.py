@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 
 from digits import __version__, bundle
 from digits.bundle import Manifest
+from digits.errors import BadBundle
 from service import errors, openapi, schemas
 from service.endpoints import Endpoint, Protocol
 from service.engine import Models, NoModel
@@ -153,7 +154,7 @@ def add_model(app: FastAPI, models: Models) -> None:
     def plot(request: Request) -> Response:
         """Return one of the plots that the manifest names."""
         path = plot_file(models.engine.path, models.engine.manifest, request.path_params["name"])
-        return Response(path.read_bytes(), media_type="image/png")
+        return Response(file_of(path), media_type="image/png")
 
     @app.get(
         "/model/report", operation_id="report", tags=["model"], response_class=Response,
@@ -162,7 +163,7 @@ def add_model(app: FastAPI, models: Models) -> None:
     )  # fmt: skip
     def report() -> Response:
         """Return the page that shows how the model was made and how well it did."""
-        page = report_file(models.engine.path, models.engine.manifest).read_bytes()
+        page = file_of(report_file(models.engine.path, models.engine.manifest))
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
 
@@ -187,6 +188,14 @@ def report_file(folder: Path, manifest: Manifest) -> Path:
     if folder.name != manifest["version"] or not path.is_file():
         raise Problem(404, "not_found", "the model came without a report")
     return path
+
+
+def file_of(path: Path) -> bytes:
+    """Return a file of a bundle, which whoever copied that may have left unreadable or huge. Raises `Problem`."""
+    try:
+        return bundle.read_bytes(path)
+    except BadBundle as exc:
+        raise Problem(404, "not_found", str(exc)) from exc
 
 
 def listed(manifest: Manifest) -> list[Any]:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from service.app import create_app
 from service.engine import Engine, Models
 from service.settings import Settings
 from tests.conftest import Serve
-from tests.models import mnist, png
+from tests.models import mnist, png, publish, templates
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +41,14 @@ PNG = {"content-type": "image/png"}
 @pytest.fixture(scope="module")
 async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
+        yield lent
+
+
+@pytest.fixture
+async def latin(tmp_path: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """A service whose folder holds a file with a name that isn't UTF-8, and no model."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/mod\xe8le.h5")).touch()
+    async with serve(Settings(models=tmp_path)) as lent:
         yield lent
 
 
@@ -481,6 +490,12 @@ async def test_without_a_model_the_service_lives_and_says_why_it_cannot_predict(
         assert (response.status_code, code_of(response)) == (503, "no_model")
 
 
+async def test_a_reason_that_holds_no_text_can_be_told(latin: httpx.AsyncClient) -> None:
+    for path in ("/health", "/model", "/v2/models/digits", "/v1/models/digits"):
+        response = await latin.get(path)
+        assert (response.status_code, "mod\\\\udce8le.h5" in response.text) == (503, True)
+
+
 async def test_the_manifest_and_its_plots_can_be_fetched(client: httpx.AsyncClient) -> None:
     manifest = (await client.get("/model")).json()
     assert manifest["format"] == 1
@@ -488,6 +503,17 @@ async def test_the_manifest_and_its_plots_can_be_fetched(client: httpx.AsyncClie
     plot = await client.get(f"/model/plots/{manifest['plots'][0]}")
     assert plot.headers["content-type"] == "image/png"
     assert plot.content.startswith(b"\x89PNG")
+
+
+async def test_a_file_of_a_bundle_beyond_the_cap_is_not_read(tmp_path: Path, serve: Serve) -> None:
+    made = publish(tmp_path, templates())
+    for name in (bundle.REPORT_NAME, "plots/accuracy.png"):
+        (made.path / name).touch()
+        os.truncate(made.path / name, bundle.MAX_BYTES + 1)  # which takes no place on the disk
+    async with serve(Settings(models=tmp_path)) as client:
+        for path in ("/model/report", "/model/plots/accuracy.png"):
+            response = await client.get(path)
+            assert (response.status_code, code_of(response)) == (404, "not_found")
 
 
 @pytest.mark.parametrize("name", ["loss.png", "%2e%2e", "..%2fmanifest.json", "manifest.json", "accuracy.png%00"])
