@@ -86,6 +86,8 @@ class Intake:
         """
         body = await self._receive(request, headers)
         try:
+            if len(body) > SHORT:  # to parse millions of lists would hold the event loop for a second
+                raise Problem(413, "too_large", f"a request without images may have at most {SHORT:,} bytes")
             return read(body)
         finally:
             self._bodies.free(body)

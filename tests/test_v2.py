@@ -423,6 +423,8 @@ async def test_the_index_lists_the_model_whether_it_is_ready_or_not(
     assert (await empty.post(index, json={"ready": True})).json() == []
     wrong = await client.post(index, content=b"[" * 300)
     assert (wrong.status_code, "JSON" in error(wrong)) == (400, True)
+    long = await client.post(index, content=b'{"ready": true}' + bytes(100_000))
+    assert (long.status_code, "without images" in error(long)) == (413, True)
 
 
 async def test_metadata_and_configuration_describe_what_is_taken(client: httpx.AsyncClient) -> None:
