@@ -90,8 +90,12 @@ def read_current(models: Path) -> Bundle:
 
 
 def read_served(models: Path, default: Path | None) -> Bundle:
-    """Read what `read_current` reads, or the default model while nothing has been published. Raises `BadBundle`."""
-    return read_current(models if any(contents(models)) or default is None else default)
+    """Read what `read_current` reads, or the default model, if there is one, while nothing has been published.
+
+    Raises `BadBundle`.
+    """
+    takes_default = default is not None and any(contents(default)) and not any(contents(models))
+    return read_current(default if default and takes_default else models)
 
 
 def current_version(models: Path) -> str:

@@ -142,6 +142,11 @@ def test_a_folder_without_a_model_says_what_to_do(tmp_path: Path) -> None:
         assert refusal.value.code == "missing"
 
 
+def test_a_default_model_that_is_not_there_is_not_named(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match=f"there is no model in {tmp_path / 'models'} yet"):
+        bundle.read_served(tmp_path / "models", tmp_path / "default")
+
+
 @pytest.mark.parametrize(
     ("text", "code"),
     [
