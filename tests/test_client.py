@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import math
 from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
@@ -36,10 +37,17 @@ IMAGES, LABELS = mnist(30)
 IDENTITY = {"version": "v", "sha256": "0" * 64}
 
 
-def answering(status: int, body: Any) -> Client:
+def answering(status: int, body: Any, kind: str = "application/json") -> Client:
     """Return a client whose service always answers the same."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Client(transport=httpx.MockTransport(lambda request: httpx.Response(status, content=content)), retries=0)
+    answer = httpx.Response(status, content=content, headers={"content-type": kind})
+    return Client(transport=httpx.MockTransport(lambda request: answer), retries=0)
+
+
+def array_of(count: str) -> bytes:
+    """Return an `.npy` file that claims to hold the probabilities of so many images, and holds none."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({count}, 10), }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
 
 
 def sent_by(call: Callable[[Client], object], url: str = "http://localhost") -> httpx.Request:
@@ -212,6 +220,8 @@ def test_no_images_are_no_request() -> None:
 
 # --- what comes back ----------------------------------------------------------------------------
 
+PREDICTION = {"index": 0, "digit": 1, "confidence": 1.0, "probabilities": [1.0], "alternatives": [[math.inf, 1.0]]}
+
 
 @pytest.mark.parametrize(
     ("status", "body", "error"),
@@ -229,6 +239,9 @@ def test_no_images_are_no_request() -> None:
         (200, {"model": IDENTITY, "predictions": [{}]}, BadAnswer),
         (200, {"model": {}, "predictions": []}, BadAnswer),
         (200, {"model": IDENTITY, "predictions": [{"index": 1, "name": None}]}, BadAnswer),
+        (200, b"[" * 100_000, BadAnswer),
+        (500, b"[" * 100_000, Rejected),
+        (200, json.dumps({"model": IDENTITY, "predictions": [PREDICTION]}).encode(), BadAnswer),
     ],
 )
 def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[DigitsError]) -> None:
@@ -236,6 +249,15 @@ def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[D
         client.predict(b"x")
     if isinstance(caught.value, Rejected):
         assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x02\x00{(", array_of("1" + "0" * 15), array_of("9" * 30), array_of("-1")],
+)
+def test_what_is_no_array_of_probabilities_is_an_error(body: bytes) -> None:
+    with answering(200, body, "application/x-npy") as client, pytest.raises(BadAnswer):
+        client.probabilities(b"x")
 
 
 def test_a_bad_image_is_a_prediction_with_an_error_even_alone() -> None:

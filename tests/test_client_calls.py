@@ -157,7 +157,8 @@ def test_nothing_is_sent_after_the_deadline() -> None:
         (None, None), ("", None), ("soon", None), ("-1", None), ("1.5", None), ("0", 0.0), ("120", 120.0), ("²", None),
         (format_datetime(NOW, usegmt=True), 0.0), ("Wed, 25 Nov 2026 12:00:30 GMT", 30.0),
         ("Wed, 25 Nov 2026 13:00:00 +0100", 0.0), ("Wed, 25 Nov 2026 11:00:00 GMT", 0.0),
-        ("Wed, 25 Nov 2026 12:00:09 -0000", 9.0),
+        ("Wed, 25 Nov 2026 12:00:09 -0000", 9.0), (f"Wed, 25 Nov 2026 12:00:00 +{'9' * 20}", None),
+        (f"Wed, 25 Nov {'9' * 20} 12:00:00 GMT", None),
     ],
 )  # fmt: skip
 def test_retry_after_is_read_as_a_number_or_a_date(text: str | None, seconds: float | None) -> None:

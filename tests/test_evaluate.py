@@ -99,12 +99,35 @@ def test_arrays_that_are_no_set_are_refused(arrays: dict[str, Any], tmp_path: Pa
 def test_what_is_no_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.zip").write_bytes(b"no zip")
     (tmp_path / "notes.npz").write_bytes(b"no arrays")
-    for name in ("", "notes.zip", "notes.npz"):
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    for name in ("", "notes.zip", "notes.npz", "one.npz"):
         with pytest.raises(ValueError, match=name or "neither"), opened(tmp_path / name):
             pass
     for name in ("none.zip", "none.npz"):
         with pytest.raises(FileNotFoundError), opened(tmp_path / name):
             pass
+
+
+def test_a_zip_whose_files_cannot_be_read_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("7/damaged.png", b"a picture")
+        with archive.open("7/vast.png", "w", force_zip64=True) as file:
+            archive.compression = zipfile.ZIP_DEFLATED
+            file.write(bytes((64 << 20) + 1))
+    content = (tmp_path / "some.zip").read_bytes()
+    (tmp_path / "some.zip").write_bytes(content.replace(b"a picture", b"a Picture"))
+    with opened(tmp_path / "some.zip") as samples:
+        for sample, reason in zip(samples, ("damaged.png cannot be read", "at most"), strict=True):
+            with pytest.raises(ValueError, match=reason):
+                sample.load()
+
+
+@pytest.mark.parametrize("table", ["label,file\n7\n", f"file,label\n{'x' * 200_000},7\n", "file,label\n\xff,7\n"])
+def test_a_table_that_makes_no_sense_is_refused(table: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(table.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"labels\.csv"), opened(tmp_path):
+        pass
 
 
 def test_answers_are_counted_as_they_come(server: Server, tmp_path: Path) -> None:

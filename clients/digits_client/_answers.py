@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from digits_client._exceptions import BadAnswer, Rejected, Unavailable
@@ -158,7 +159,7 @@ def read_items(
         model = read_identity(body["model"])
         in_order = [item["index"] for item in body[field]] == list(range(len(names)))
         found = [read(item, start + at, names[at], model) for at, item in enumerate(body[field])] if in_order else []
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:  # the last of int(Infinity)
         raise BadAnswer(f"the answer is not one of this service: {exc!r}") from exc
     if not in_order:
         raise BadAnswer("the answer has other images, or has them in another order")
@@ -214,8 +215,8 @@ def read_rows(answer: Answer, names: Sequence[str | None], start: int) -> list[N
         read_json(answer)  # which says what is wrong
         raise BadAnswer("the answer is not the array that was asked for; is the service too old?")
     try:
-        rows = np.load(io.BytesIO(answer.body), allow_pickle=False)
-    except (EOFError, ValueError) as exc:
+        rows = npy.read_array(io.BytesIO(answer.body), allow_pickle=False)
+    except Exception as exc:  # the header is a Python literal, and NumPy's reader of it raises anything
         raise BadAnswer(f"the answer is not an array: {exc}") from exc
     if rows.shape != (len(names), 10) or rows.dtype != np.float32:
         raise BadAnswer(f"the answer is {rows.dtype} of {rows.shape} and not probabilities of {len(names)} images")
@@ -239,7 +240,7 @@ def read_json(answer: Answer, accept: Collection[int] = ()) -> dict[str, Any]:
     is_good = 200 <= answer.status < 300
     try:
         body = json.loads(answer.body)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         if not is_good:
             raise refusal(answer, {}) from None
         raise BadAnswer(f"the answer ({answer.status}) is not JSON; is this a Digits service?") from exc

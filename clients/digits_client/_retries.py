@@ -60,7 +60,7 @@ def seconds_asked(retry_after: str | None, now: Callable[[], datetime] = lambda:
         return float(retry_after)
     try:
         date = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000" reads as naive, and means UTC
     return max(0.0, (aware - now()).total_seconds())

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from digits_client._images import SUFFIXES, is_stack
 TABLE = "labels.csv"
 BY_CLASS = re.compile(r"(?:.*/)?(?P<label>[0-9])/[^/]+")  # as in test/7/0001.png
 ARRAYS = (("x_test", "y_test"), ("images", "labels"), ("x", "y"))  # of an .npz; the first pair that is there
+
+MOST_BYTES = 64 << 20  # of a file in a zip, unpacked; a service takes 10 MiB by default
 
 Read = Callable[[str], bytes]
 
@@ -48,7 +51,18 @@ def opened(path: Path) -> Iterator[list[Sample]]:
         except zipfile.BadZipFile as exc:
             raise ValueError(f"{path} is no folder, zip or .npz of labelled images: {exc}") from exc
         with archive:
-            yield from_files(str(path), sorted(archive.namelist()), archive.read)
+            yield from_files(str(path), sorted(archive.namelist()), partial(read_member, archive))
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a file of a zip. Raises `ValueError` for one that is damaged, encrypted or large once unpacked."""
+    size = archive.getinfo(name).file_size  # of which no more is unpacked
+    if size > MOST_BYTES:
+        raise ValueError(f"{archive.filename}: {name} has {size:,} bytes; at most {MOST_BYTES:,} are read")
+    try:
+        return archive.read(name)
+    except Exception as exc:  # each way to pack has its own kinds, and no common one
+        raise ValueError(f"{archive.filename}: {name} cannot be read: {exc}") from exc
 
 
 def from_files(place: str, names: Sequence[str], read: Read) -> list[Sample]:
@@ -70,12 +84,12 @@ def from_table(place: str, table: str, names: set[str], read: Read) -> list[Samp
     """Return what the columns `file` and `label` say; files are looked for beside the table."""
     try:
         rows = list(csv.DictReader(io.StringIO(read(table).decode("utf-8-sig"))))
-    except UnicodeDecodeError as exc:
-        raise ValueError(f"{place}: {TABLE} is not UTF-8") from exc
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise ValueError(f"{place}: {TABLE} is not CSV in UTF-8: {exc}") from exc
     if not rows or not {"file", "label"} <= rows[0].keys():
         raise ValueError(f"{place}: {TABLE} must have the columns file and label, and at least one row")
     folder = table[: -len(TABLE)]
-    missing = [row["file"] for row in rows if folder + row["file"] not in names]
+    missing = [row["file"] for row in rows if folder + (row["file"] or "") not in names]
     if missing:
         raise ValueError(
             f"{place}: {TABLE} names {missing[0]!r}, which isn't there, and {len(missing) - 1} more like it"
@@ -91,7 +105,7 @@ def from_arrays(path: Path) -> list[Sample]:
             if pair is None:
                 raise ValueError(f"it holds {', '.join(archive.files)}, and not x_test and y_test")
             images, labels = archive[pair[0]], archive[pair[1]]
-    except (ValueError, zipfile.BadZipFile, EOFError) as exc:
+    except (ValueError, TypeError, RuntimeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as exc:
         raise ValueError(f"{path} is no .npz of labelled images: {exc}") from exc
     if not is_stack(images) or not len(images) or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(
