@@ -141,6 +141,14 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "absurd window": ("unsupported", lambda: model(sequential(image_input(), layer("MaxPooling2D", pool_size=10**9)))),
     "absurd padding": ("unsupported", lambda: model(sequential(image_input(), layer("ZeroPadding2D", padding=10**9)))),
+    "many wide layers": (
+        "too_large",
+        lambda: model(
+            sequential(
+                image_input(), layer("ZeroPadding2D", padding=480), *[layer("ReLU", name=str(n)) for n in range(20)]
+            )
+        ),
+    ),
     "large padding": ("too_large", lambda: model(sequential(image_input(), layer("ZeroPadding2D", padding=1023)))),
     "padding unknown": (
         "unsupported",
