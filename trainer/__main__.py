@@ -72,7 +72,8 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
         say(f"not served: {exc}")
         return NOT_SERVED
     if against := made.manifest["compared"]:
-        say(f"takes over: {takeover.against(against)}")
+        anyway = " by --force, though what was served is better" if takeover.why_worse(against) else ""
+        say(f"takes over{anyway}: {takeover.against(against)}")
     say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
     return PUBLISHED
 

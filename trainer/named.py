@@ -9,13 +9,13 @@ from digits.bundle import Bundle
 
 
 def find(name: str, models: Path) -> Bundle:
-    """Return the model; `models` is where a version is looked for. Raises `BadBundle`.
+    """Return the model; `models` is where a version is looked for, then what comes with the project. Raises `BadBundle`.
 
     A `.h5` comes as a bundle without facts, as one does that was dropped into a folder of models.
     """
     path = Path(name)
     if not path.exists():
-        path = models / name
+        path = next((folder / name for folder in (models, bundle.DEFAULT_MODEL) if (folder / name).exists()), path)
     if path.is_file():
         return bundle.read_bare(path)
     path = path.resolve()  # a bundle knows its version by the name of its folder, which "." has not
