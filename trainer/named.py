@@ -9,7 +9,7 @@ from digits.bundle import Bundle
 
 
 def find(name: str, models: Path) -> Bundle:
-    """Return the model; `models` is where a version is looked for, then what comes with the project. Raises `BadBundle`.
+    """Return the model; a version is looked for in `models`, then in what comes with the project. Raises `BadBundle`.
 
     A `.h5` comes as a bundle without facts, as one does that was dropped into a folder of models.
     """
