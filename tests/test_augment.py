@@ -7,7 +7,9 @@ import pytest
 
 from digits.image import Pixels
 from tests.models import mnist
-from trainer.augment import augment, bend, extents, sample
+from trainer.augment import Variation, augment, bend, extents, sample
+
+USUAL = Variation(share=0.7)
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +18,7 @@ def pixels() -> Pixels:
 
 
 def test_variants_are_floats_between_0_and_1(pixels: Pixels) -> None:
-    varied = augment(pixels, np.random.default_rng(0), 0.7)
+    varied = augment(pixels, np.random.default_rng(0), USUAL)
     assert varied.shape == pixels.shape
     assert varied.dtype == np.float32
     assert varied.min() >= 0
@@ -24,20 +26,38 @@ def test_variants_are_floats_between_0_and_1(pixels: Pixels) -> None:
 
 
 def test_equal_seeds_give_equal_variants_and_others_do_not(pixels: Pixels) -> None:
-    first, second, other = (augment(pixels, np.random.default_rng(seed), 0.7) for seed in (0, 0, 1))
+    first, second, other = (augment(pixels, np.random.default_rng(seed), USUAL) for seed in (0, 0, 1))
     assert np.array_equal(first, second)
     assert not np.array_equal(first, other)
 
 
 def test_a_share_stays_as_it_is(pixels: Pixels) -> None:
-    varied = augment(pixels, np.random.default_rng(0), 0.7)
+    varied = augment(pixels, np.random.default_rng(0), USUAL)
     same = (varied == pixels / np.float32(255)).all((1, 2)).mean()
     assert abs(same - 0.3) < 0.07  # three standard deviations of 500 images
 
 
+def test_half_the_strength_changes_less(pixels: Pixels) -> None:
+    plain = pixels / np.float32(255)
+    whole, half, none = (
+        np.abs(augment(pixels, np.random.default_rng(0), Variation(1, strength, hidden=0)) - plain).mean()
+        for strength in (1, 0.5, 0)
+    )
+    assert 0 == none < half < 0.8 * whole
+
+
+def test_hidden_parts_are_paper(pixels: Pixels) -> None:
+    plain = pixels / np.float32(255)
+    varied = augment(pixels, np.random.default_rng(0), Variation(1, strength=0, hidden=1))
+    hidden = varied != plain
+    assert (varied[hidden] == 0).all()
+    assert (hidden.sum((1, 2)) <= 25).all()
+    assert hidden.any((1, 2)).mean() > 0.5
+
+
 def test_a_digit_stays_in_its_picture(pixels: Pixels) -> None:
     """Ink may be thinned or spread by a half, but nothing falls over the border."""
-    varied = augment(pixels, np.random.default_rng(0), 0.7)
+    varied = augment(pixels, np.random.default_rng(0), USUAL)
     assert np.median(varied.sum((1, 2)) / (pixels.sum((1, 2)) / 255)) == pytest.approx(1, abs=0.2)
     assert varied[:, [0, -1]].mean() < 0.01 * varied.mean() * 28
 

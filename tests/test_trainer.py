@@ -209,7 +209,7 @@ def test_recipes_are_sets_of_defaults(capsys: pytest.CaptureFixture[str]) -> Non
     assert Config.from_args(["--recipe", "plain", "--outliers", "0.5"]).outliers == 0.5
     with pytest.raises(SystemExit):
         Config.from_args(["--recipe", "secret"])
-    assert "--recipe must be one of plain, standard, full, sprint" in capsys.readouterr().err
+    assert "--recipe must be one of plain, standard, full, mnist, sprint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

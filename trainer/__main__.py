@@ -94,7 +94,7 @@ def silence_imports() -> None:
 def show_augmentation(path: Path, config: Config, data: Dataset) -> int:
     from trainer import plots
 
-    path.write_bytes(plots.variants(data.train, config.augmented))
+    path.write_bytes(plots.variants(data.train, config.variation))
     say(f"wrote {path}")
     return PUBLISHED
 

@@ -48,7 +48,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         none = self.random.integers(max(1, len(self.outliers)), size=round(self.config.outliers * len(chosen)))
         pixels = np.concatenate([self.part.pixels[chosen], self.outliers[none]])
-        x = augment(pixels, self.random, self.config.augmented)
+        x = augment(pixels, self.random, self.config.variation)
         targets = smoothed(one_hot(self.part.labels[chosen]), self.config.label_smoothing)
         if self.teacher is not None:
             said = softened(self.teacher(as_pixels(x[: len(chosen)])))

@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from trainer.augment import Variation
+
 METAVARS: dict[type, str] = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
     "plain": {"epochs": 20, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.5, "label_smoothing": 0.05,
               "average": 0.999},
     "standard": {},
     "full": {"epochs": 48, "average": 0.999},
+    "mnist": {"epochs": 40, "strength": 0.5, "hidden": 0.3, "drawn": 0.0, "outliers": 0.0, "label_smoothing": 0.05,
+              "average": 0.999},
     "sprint": {"epochs": 2, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.1, "learning_rate": 4e-3,
                "validation": 0.02},
 }  # fmt: skip
@@ -46,6 +50,8 @@ class Config:
     label_smoothing: float = setting(0.0, "share of each target that all digits share alike")
     average: float = setting(0.0, "momentum of the moving average of the weights that is kept at the end; 0: none")
     augmented: float = setting(0.7, "share of the images that are varied")
+    strength: float = setting(1.0, "how far they are varied: 1 for all hands and scanners, half of it for MNIST's own")
+    hidden: float = setting(0.1, "share of the varied images of which a part is hidden")
     drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
     outliers: float = setting(0.25, "images without a digit in each batch, for each that has one")
     teacher: Path | None = setting(None, "a .h5 whose probabilities are half of each target (Hinton and others 2015)")
@@ -95,6 +101,8 @@ class Config:
             "--label-smoothing must lie between 0 and 1": 0 <= self.label_smoothing < 1,
             "--average must lie between 0 and 1": 0 <= self.average < 1,
             "--augmented must lie between 0 and 1": 0 <= self.augmented <= 1,
+            "--strength must lie between 0 and 2": 0 <= self.strength <= 2,
+            "--hidden must lie between 0 and 1": 0 <= self.hidden <= 1,
             "--drawn must lie between 0 and 10": 0 <= self.drawn <= 10,
             "--outliers must lie between 0 and 10": 0 <= self.outliers <= 10,
             "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
@@ -103,6 +111,10 @@ class Config:
             "--target-accuracy must lie between 0 and 1": 0 <= self.target_accuracy <= 1,
         }
         return next((message for message, holds in checks.items() if not holds), None)
+
+    @property
+    def variation(self) -> Variation:
+        return Variation(self.augmented, self.strength, self.hidden)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Return what shapes the weights, as the manifest keeps it."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from digits.image import SIDE, Pixels
 from digits.network import Probabilities
-from trainer.augment import as_pixels, augment
+from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import CLASSES, Part, first_of_each
 from trainer.evaluate import Report, interval
 
@@ -128,11 +128,11 @@ def mistakes(report: Report, test: Part, probabilities: Probabilities) -> Figure
     return figure
 
 
-def variants(part: Part, share: float) -> bytes:
-    """Return ten digits, a column each, and below them variants as a training meets them, so many of them varied."""
+def variants(part: Part, variation: Variation) -> bytes:
+    """Return ten digits, a column each, and below them variants as a training meets them."""
     random = np.random.default_rng(0)
     digits = part.pixels[first_of_each(part.labels)]
-    rows = [digits, *(as_pixels(augment(digits, random, share)) for _ in range(VARIANTS))]
+    rows = [digits, *(as_pixels(augment(digits, random, variation)) for _ in range(VARIANTS))]
     whole = np.concatenate([np.concatenate(list(row), 1) for row in rows])
     return on_paper(np.kron(whole, np.ones((2, 2), np.uint8)))
 

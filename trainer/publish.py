@@ -67,7 +67,7 @@ def publish(
         model.save(path / bundle.H5_NAME)
         read_back = network.load((path / bundle.H5_NAME).read_bytes())
         proof = prove(read_back, data.test, probabilities)
-        found = thresholds.find(read_back, data.validation, config.augmented)
+        found = thresholds.find(read_back, data.validation, config.variation)
         compared = {"compared": takeover.compare_on(data.validation, read_back, rival)}
         described = describe(model, data.test, probabilities, proof)
         made = bundle.commit(path, facts | found | compared | described, report)

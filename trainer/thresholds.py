@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from digits.bundle import Manifest
 from digits.lattice import beliefs
 from digits.network import Network
-from trainer.augment import as_pixels, augment
+from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import CLASSES, Part
 from trainer.outliers import outliers
 
@@ -20,15 +20,15 @@ DOUBTED = 1e-3  # share of the varied digits of a validation set that may be tak
 VARIANTS = 4  # of each of them
 
 
-def find(reader: Network, validation: Part, augmented: float) -> Manifest:
-    """Return what the manifest says of them, from digits of which the share `augmented` is varied.
+def find(reader: Network, validation: Part, variation: Variation) -> Manifest:
+    """Return what the manifest says of them, from digits that are varied as for the training.
 
     "thresholds": the presence of a digit, and the belief in one within a number, that nearly all reach.
     "outliers": how well presence tells them from images without a digit, made of digits that the network
     was not trained on: the area under its ROC curve, and the share that is refused.
     """
     random = np.random.default_rng(0)
-    digits = [as_pixels(augment(validation.pixels, random, augmented)) for _ in range(VARIANTS)]
+    digits = [as_pixels(augment(validation.pixels, random, variation)) for _ in range(VARIANTS)]
     judged = np.concatenate([reader.judge(batch) for batch in digits])
     presence = judged[:, CLASSES]
     least = {"presence": nearly_all(presence), "confidence": nearly_all(beliefs(judged).max(1))}

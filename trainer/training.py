@@ -86,7 +86,7 @@ def draw(history: History, tested: Tested, data: Dataset, config: Config) -> dic
     """Return all pictures of a bundle, PNG by name."""
     before, after = tested.calibration["before"], tested.calibration["after"]
     drawn = plots.draw(history, tested.report, data.test, tested.probabilities, before, after)
-    return drawn | {"augmentation.png": plots.variants(data.train, config.augmented)}
+    return drawn | {"augmentation.png": plots.variants(data.train, config.variation)}
 
 
 def describe(tested: Tested, data: Dataset, config: Config) -> Manifest:
