@@ -12,7 +12,7 @@ from PIL import Image
 from digits import image
 from digits.cuts import FREE, cheapest_paths, cut
 from digits.grey import Grey, grey
-from digits.ink import ink, ink_on_sheet, is_even, otsu
+from digits.ink import even_paper, ink, ink_on_sheet, otsu
 from digits.lattice import beliefs, best_reading
 from digits.network import Network
 from digits.rows import Row, find_rows, inked, sized
@@ -39,7 +39,7 @@ def draw(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def steps(picture: Image.Image) -> list[Image.Image]:
     seen = grey(picture, side=image.LOOK)
-    strength, _ = ink(seen, is_even(seen))
+    strength, _ = ink(seen, even_paper(seen))
     mask = strength > max(otsu(strength), image.FAINTEST)
     chosen = one_digit(mask).mask
     shown: list[NDArray[Any]] = [

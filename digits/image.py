@@ -20,7 +20,7 @@ from PIL import Image
 
 from digits.decode import decode, decode_plain, identify, is_plain
 from digits.grey import Grey, factor, grey
-from digits.ink import SMALL, Mask, edges, ink, is_even, otsu, quantile, running
+from digits.ink import SMALL, Mask, edges, even_paper, ink, otsu, quantile, running
 from digits.strokes import Choice, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
@@ -99,7 +99,7 @@ def look(image: Image.Image) -> Sight:
 
     A picture that has this geometry already stays as it is, bit for bit.
     """
-    if image.size == (SIDE, SIDE) and image.mode == "RGB":
+    if image.size == (SIDE, SIDE) and image.mode in ("RGB", "P") and not image.has_transparency_data:
         image = image.convert("L")  # three equal values may stand for one
     by = factor(image.size, LOOK)
     seen = enlarged(fit(grey(image, side=LOOK)), by, image.size)
@@ -141,17 +141,18 @@ def fit(array: Grey) -> Sight:
     """Return the (28, 28) pixels of brightnesses, or these themselves."""
     if looks_like_mnist(array):
         return Sight(array.astype(np.uint8), unchanged=True, contrast=float(array.max()))
-    even = is_even(array)
-    strength, dark = ink(array, even)
+    paper = even_paper(array)
+    strength, dark = ink(array, paper)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
     if not mask.any():
         return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
-    choice = Choice(mask) if may_fill(array.shape, even) else one_digit(mask)
+    choice = Choice(mask) if may_fill(array.shape, paper is not None) else one_digit(mask)
     top, bottom, left, right = bounds(choice.mask)
     full = quantile(strength[choice.mask], 0.5)
     strokes = solid(strength, threshold / 2, full)
-    strokes[mask & ~choice.mask] = 0
+    if choice.mask is not mask:
+        strokes[mask & ~choice.mask] = 0
     ink_alone = thicken(strokes[top:bottom, left:right], choice.mask[top:bottom, left:right])
     pixels, shift = centre(shrink(narrowed(ink_alone) if (bottom - top, right - left) == array.shape else ink_alone))
     box = (left, top, right - left, bottom - top)
@@ -187,7 +188,9 @@ def thicken(strokes: Grey, mask: Mask) -> Grey:
     missing = round(STROKE * max(mask.shape) - stroke_width(mask))
     if missing < 1:
         return strokes
-    wide = np.pad(strokes, missing)
+    height, width = strokes.shape
+    wide = np.zeros((height + 2 * missing, width + 2 * missing), strokes.dtype)
+    wide[missing : missing + height, missing : missing + width] = strokes
     for _ in (0, 1):
         wide = running(np.maximum, wide, missing + 1).T
     top, bottom, left, right = bounds(wide > min(127, wide.max() / 2))  # in faint strokes nothing is above 127
@@ -228,7 +231,7 @@ def brighten(box: Grey) -> Grey:
 def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
     """Place the (20, 20) box in (28, 28) so that the centre of mass comes nearest to index 14; tells the shift."""
     pixels = np.zeros((SIDE, SIDE), np.uint8)
-    if not box.max() > 0:
+    if not box.any():
         return pixels, (0, 0)
     y, x = centre_of_mass(box)
     top, left = (min(max(round(CENTRE - at), 0), SIDE - BOX) for at in (y, x))
@@ -250,8 +253,9 @@ def span(profile: NDArray[Any]) -> tuple[int, int]:
 
 def centre_of_mass(array: Grey) -> tuple[float, float]:
     """Return the mean row and column index, weighted by brightness, of an array that isn't all zero."""
-    total = array.sum(dtype=np.float64)
-    rows, columns = array.sum(1, dtype=np.float64), array.sum(0, dtype=np.float64)
+    exact = array.astype(np.float64)
+    rows, columns = exact.sum(1), exact.sum(0)
+    total = rows.sum()
     return float(rows @ np.arange(len(rows)) / total), float(columns @ np.arange(len(columns)) / total)
 
 

@@ -37,12 +37,13 @@ BINS = np.arange(256)
 WIDE = 0.06  # of a sheet's longer side, if that is more
 
 
-def ink(grey: Grey, even: bool) -> tuple[Grey, bool]:
-    """Return the strength of the ink of one digit, and whether it is darker than the paper; `even` is `is_even`."""
+def ink(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
+    """Return the strength of the ink of one digit, and whether it is darker than the paper, which is `even_paper`."""
     if max(grey.shape) < SMALL:
-        return differing(grey, even)
-    levelled = grey if even else level(grey)
-    dark = differing(levelled, True)[1] if even or is_even(levelled) else thin_is_dark(grey)
+        return differing(grey, paper)
+    levelled = grey if paper is not None else level(grey)
+    beneath = even_paper(levelled) if paper is None else paper
+    dark = thin_is_dark(grey) if beneath is None else differing(levelled, beneath)[1]
     return (absorbed(grey) if dark else standing_out(-grey)), dark
 
 
@@ -57,26 +58,24 @@ def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
     return (absorbed(grey, thick) if dark else standing_out(-grey, thick)), dark
 
 
-def is_even(grey: Grey) -> bool:
-    """Tell whether there is the same paper nearly all around, and within: not a frame."""
+def even_paper(grey: Grey) -> float | None:
+    """Return the brightness of the paper, if it is the same nearly all around, and within: not a frame."""
     border = edges(grey)
     paper, reach = quantile(border, 0.5), ALIKE * (grey.max() - grey.min())
     around, everywhere = (np.count_nonzero(np.abs(area - paper) < reach) / area.size for area in (border, grey))
-    return bool(around > EVEN and everywhere > SPREAD)
+    return paper if around > EVEN and everywhere > SPREAD else None
 
 
-def differing(grey: Grey, even: bool) -> tuple[Grey, bool]:
-    """Return how far each pixel is from the paper, on the side of the strokes; `even` says whether `is_even`.
+def differing(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
+    """Return how far each pixel is from the paper, on the side of the strokes; `paper` is `even_paper`.
 
-    The paper is the median of the border, or of all where strokes or a frame take the border up.
+    Where strokes or a frame take the border up, the paper is what is in the corners, or the median of all.
     Strokes are few and far from it, noise is even on both sides, so the third moment about the
     paper tells dark ink from bright.
     """
-    if even:
-        paper = quantile(edges(grey), 0.5)
-    elif (corners := corner_paper(grey)) is not None:
-        paper = corners
-    else:
+    if paper is None:
+        paper = corner_paper(grey)
+    if paper is None:
         paper = quantile(grey, 0.5)
     difference = grey - np.float32(paper)
     direction = np.sign((difference * difference * difference).sum(dtype=np.float64))
@@ -200,14 +199,14 @@ def edges(array: NDArray[Any]) -> NDArray[Any]:
 
 def otsu(strength: Grey) -> float:
     """Return the threshold that separates two classes best (Otsu 1979), from 256 bins."""
-    low, high = float(strength.min()), float(strength.max())
-    if high <= 0 or high == low:
-        return max(low, 0.0)
+    high = float(strength.max())
+    if high <= 0:
+        return 0.0
     counts = np.bincount((strength * np.float32(255.99 / high)).astype(np.uint8).ravel(), minlength=len(BINS))
     used = counts.nonzero()[0]
     first, last = int(used[0]), int(used[-1])
     if first == last:
-        return low
+        return float(strength.min())
     below, sums = counts[first:].cumsum(), (counts * BINS)[first:].cumsum()  # pixels up to each bin, and their bins
     inner = slice(0, last - first)  # bins with pixels up to them, and beyond
     above = below[-1] - below[inner]
