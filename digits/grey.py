@@ -24,10 +24,7 @@ def grey(image: Image.Image, *, side: int) -> Grey:
     A longer one is averaged down by a whole factor. Raises `BadImage`.
     """
     sixteen_bits = image.mode.startswith("I;16")
-    try:
-        image = reduce(direct(image), side)
-    except Exception as exc:  # a palette that the file only promises, say
-        raise BadImage("broken", "the colours of the image cannot be read") from exc
+    image = reduce(direct(image), side)
     if sixteen_bits:
         return np.asarray(image, np.float32) / np.float32(257)
     if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
@@ -39,8 +36,21 @@ def grey(image: Image.Image, *, side: int) -> Grey:
     return np.asarray(image, np.float32)
 
 
+def uncoloured(image: Image.Image) -> Image.Image:
+    """Return a picture in grey, as eyes weigh its colours; one that is transparent stays so. Raises `BadImage`."""
+    coloured = direct(image)
+    return coloured.convert("L") if coloured.mode == "RGB" else coloured
+
+
 def direct(image: Image.Image) -> Image.Image:
-    """Return the picture in a mode whose values are brightnesses that can be averaged."""
+    """Return the picture in a mode whose values are brightnesses that can be averaged. Raises `BadImage`."""
+    try:
+        return averageable(image)
+    except Exception as exc:  # a palette that the file only promises, say
+        raise BadImage("broken", "the colours of the image cannot be read") from exc
+
+
+def averageable(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return image.convert("I")
     if image.has_transparency_data:

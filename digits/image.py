@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.decode import decode, decode_plain, identify, is_plain
-from digits.grey import Grey, factor, grey
+from digits.grey import Grey, factor, grey, uncoloured
 from digits.ink import SMALL, Mask, edges, even_paper, ink, otsu, quantile, running
 from digits.strokes import Choice, one_digit, stroke_width
 
@@ -99,8 +99,8 @@ def look(image: Image.Image) -> Sight:
 
     A picture that has this geometry already stays as it is, bit for bit.
     """
-    if image.size == (SIDE, SIDE) and image.mode in ("RGB", "P") and not image.has_transparency_data:
-        image = image.convert("L")  # three equal values may stand for one
+    if image.size == (SIDE, SIDE) and image.mode in ("RGB", "P"):
+        image = uncoloured(image)  # three equal values may stand for one
     by = factor(image.size, LOOK)
     seen = enlarged(fit(grey(image, side=LOOK)), by, image.size)
     if by == 1 or seen.box is None or max(seen.box[2:]) >= FINE * by:
