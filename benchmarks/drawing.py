@@ -69,6 +69,29 @@ def half_framed(paper: Paper) -> Paper:
     return paper
 
 
+def double_framed(paper: Paper) -> Paper:
+    """Draw a black corner of two lines on each side, as of a cell between thick and thin ones."""
+    for line in (3, 12):
+        paper[-line - 2 : -line], paper[:, -line - 2 : -line] = 15, 15
+    return paper
+
+
+def dashed(paper: Paper) -> Paper:
+    """Draw a frame of dashes, five pixels of line and five of paper."""
+    there = np.arange(len(paper)) // 5 % 2 == 0
+    for line in (8, 9, -10, -9):
+        paper[line, there], paper[there, line] = 60, 60
+    return paper
+
+
+def crooked(paper: Paper) -> Paper:
+    """Draw a frame that is turned by four degrees, as cells are in a photograph."""
+    frame = np.full_like(paper, 240)
+    frame[9:11], frame[-12:-10], frame[:, 9:11], frame[:, -12:-10] = 40, 40, 40, 40
+    turned = picture(frame).rotate(4, Image.Resampling.BICUBIC, fillcolor=(240, 240, 240))
+    return np.asarray(np.minimum(paper, np.asarray(turned, float)))
+
+
 def ruled(paper: Paper) -> Paper:
     paper[15::30] = np.minimum(paper[15::30], (150, 180, 220))
     return paper
@@ -110,8 +133,8 @@ def beside_others(paper: Paper) -> Paper:
 SURROUNDINGS: dict[str, Callable[[Paper], Paper]] = {
     drawn.__name__: drawn
     for drawn in (
-        framed, half_framed, ruled, squared, with_dark_edge, in_shadow, lit_from_one_side, inverted, on_brown,
-        beside_others,
+        framed, half_framed, double_framed, dashed, crooked, ruled, squared, with_dark_edge, in_shadow,
+        lit_from_one_side, inverted, on_brown, beside_others,
     )
 }  # fmt: skip
 

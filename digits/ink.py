@@ -41,9 +41,7 @@ def ink(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
     """Return the strength of the ink of one digit, and whether it is darker than the paper, which is `even_paper`."""
     if max(grey.shape) < SMALL:
         return differing(grey, paper)
-    levelled = grey if paper is not None else level(grey)
-    beneath = even_paper(levelled) if paper is None else paper
-    dark = thin_is_dark(grey) if beneath is None else differing(levelled, beneath)[1]
+    dark = thin_is_dark(grey) if paper is None else differing(grey, paper)[1]
     return (absorbed(grey) if dark else standing_out(-grey)), dark
 
 
@@ -90,21 +88,6 @@ def corner_paper(grey: Grey) -> float | None:
     if abs(float(bright.mean()) - 0.5) > HALF or len(np.unique(in_corners > middle)) > 1:
         return None
     return float(np.median(in_corners))
-
-
-def level(grey: Grey) -> Grey:
-    """Take away the plane that lies closest to most of the border: light that falls from one side."""
-    h, w = grey.shape
-    y, x = np.linspace(-1, 1, h, dtype=np.float32), np.linspace(-1, 1, w, dtype=np.float32)
-    border = edges(grey).astype(np.float64)
-    at = np.stack([np.ones_like(border), edges(np.repeat(y[:, None], w, 1)), edges(np.repeat(x[None], h, 0))], 1)
-    used = np.ones(len(border), bool)
-    plane = np.zeros(3)
-    for _ in range(3):
-        plane = np.linalg.lstsq(at[used], border[used], rcond=None)[0]
-        distance = np.abs(border - at @ plane)
-        used = distance <= quantile(distance, 0.7)
-    return np.asarray(grey - plane[1] * y[:, None] - plane[2] * x, np.float32)
 
 
 def thin_is_dark(grey: Grey) -> bool:

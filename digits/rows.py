@@ -142,8 +142,8 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
     threshold = otsu(strength)
     while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
         higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold or not (strength > higher).any():
-            break  # all of it is as strong
+        if higher <= threshold or not without_rules(without_edges(strength > higher)[0]).any():
+            break  # all of it is as strong, or only a frame is stronger
         threshold = higher
     if not strong.any():
         return strong, 1.0, 0.0

@@ -7,6 +7,7 @@ Masks are (h, w) of bool, true for ink. Every step only takes away, and knows no
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,11 @@ from digits.ink import Mask, along_rows
 
 EDGE = 0.18  # share of a side in which the edge of a page or cell is looked for
 FULL = 0.7  # share of a row that is ink where it belongs to such an edge
+ENCLOSED = 0.95  # the same of a column, of the rows between an upper and a lower edge that have ink
 LONG = 0.45  # share of a side that a ruled line runs without a gap
+SPAN = 0.6  # share of a side that it is long at least
+DASH = 0.08  # share of a side up to which a gap is one between dashes
+SLOPES = (0.0, 0.04, -0.04, 0.08, -0.08)  # rows a column
 CLOSE_TO_BORDER = 0.12  # share of a side
 SLIM = 0.09  # share of a side that a ruled line is thick at most
 CENTRED = 6.0  # how quickly a part counts for less away from the middle
@@ -80,14 +85,17 @@ def one_digit(mask: Mask) -> Choice:
 
 def without_edges(mask: Mask) -> tuple[Mask, int]:
     """Clear what lies between the border and a row or column near it that is nearly all ink; counts the sides."""
-    upright, rows = without_top_and_bottom(mask)
-    turned, columns = without_top_and_bottom(upright.T)
+    upright, rows = without_top_and_bottom(mask, mask.mean(1) >= FULL)
+    full = upright.mean(0) >= FULL
+    if rows == 2 and (between := upright.any(1)).any():
+        full |= upright[between].mean(0) >= ENCLOSED
+    turned, columns = without_top_and_bottom(upright.T, full)
     return turned.T, rows + columns
 
 
-def without_top_and_bottom(mask: Mask) -> tuple[Mask, int]:
+def without_top_and_bottom(mask: Mask, full: NDArray[np.bool_]) -> tuple[Mask, int]:
+    """Clear what lies beyond the innermost of the full rows at the top, and at the bottom."""
     depth = int(len(mask) * EDGE)
-    full = mask.mean(1) >= FULL
     top, bottom = np.flatnonzero(full[:depth]), np.flatnonzero(full[::-1][:depth])
     cleared = mask.copy()
     if top.size:
@@ -99,36 +107,75 @@ def without_top_and_bottom(mask: Mask) -> tuple[Mask, int]:
 
 def without_lines(mask: Mask) -> tuple[Mask, int]:
     """Remove ruled lines, but not the strokes that cross them; returns how many there were."""
-    level, rows = without_level_lines(mask)
-    upright, columns = without_level_lines(level.T)
+    depth = [int(CLOSE_TO_BORDER * side) for side in mask.shape]
+    inner = mask[depth[0] : -depth[0] or None, depth[1] : -depth[1] or None]
+    if np.count_nonzero(inner) == np.count_nonzero(mask):
+        return mask, 0  # no line is far from all borders
+    level, rows = without_lines_across(mask)
+    upright, columns = without_lines_across(level.T)
     return upright.T, rows + columns
 
 
-def without_level_lines(mask: Mask) -> tuple[Mask, int]:
-    """Remove lines from left to right, which may slope by a row for each `LONG` of the width."""
-    width = int(mask.shape[1] * LONG) | 1
-    thick = along_rows(np.maximum, mask.T.astype(np.uint8), 3).T
-    long = along_rows(np.maximum, along_rows(np.minimum, thick, width), width)
-    if not long.any():
+def without_lines_across(mask: Mask) -> tuple[Mask, int]:
+    """Remove lines from left to right, whole or of dashes, that slope by no more than the steepest of `SLOPES`."""
+    count = 0
+    for slope in SLOPES:
+        mask, found = without_sloping_lines(mask, slope)
+        count += found
+    return mask, count
+
+
+def without_sloping_lines(mask: Mask, slope: float) -> tuple[Mask, int]:
+    """Remove lines that fall by about so many rows a column: those that are level once the columns are shifted."""
+    if not slope:
+        return without_level_lines(mask, near_edges=True)
+    h, w = mask.shape
+    beyond = math.ceil(abs(slope) * w / 2)
+    wide = np.pad(mask, ((beyond, beyond), (0, 0)))
+    shift = np.rint(slope * (np.arange(w) - w / 2)).astype(np.intp)
+    rows = (np.arange(len(wide))[:, np.newaxis] + shift) % len(wide)
+    cleared, count = without_level_lines(np.take_along_axis(wide, rows, 0), near_edges=False)
+    if not count:
         return mask, 0
-    labels, parts = components((long > 0) & mask)
+    np.put_along_axis(wide, rows, cleared, 0)
+    return wide[beyond : beyond + h], count
+
+
+def without_level_lines(mask: Mask, *, near_edges: bool) -> tuple[Mask, int]:
+    """Remove lines whose ink lies within three rows, nearly; `near_edges` is for `spans`."""
+    width, gap = (int(mask.shape[1] * share) | 1 for share in (LONG, DASH))
+    thick = along_rows(np.maximum, mask.T.view(np.uint8), 3).T
+    whole = along_rows(np.minimum, along_rows(np.maximum, thick, gap), gap)
+    if whole.sum(1, dtype=np.intp).max() < SPAN * mask.shape[1]:
+        return mask, 0
+    long = along_rows(np.maximum, along_rows(np.minimum, whole, width), width)
+    labels, parts = components(long > 0)
     cleared, count = mask.copy(), 0
     for number, part in enumerate(parts, 1):
-        if is_line(part, mask.shape):
-            line = labels == number
+        line = (labels == number) & mask
+        if is_slim(line, part) and spans(part, mask.shape, near_edges):
             cleared &= ~line | crossed(line, mask)
             count += 1
     return cleared, count
 
 
-def is_line(part: Part, shape: tuple[int, ...]) -> bool:
-    """Tell a ruled line from the bar of a 7: it is slim, and spans the picture or reaches its border near an edge."""
+def is_slim(line: Mask, part: Part) -> bool:
+    """Tell whether a part of a long course has no more ink than a line has."""
+    area = int(np.count_nonzero(line))
+    return 0 < area <= (SLIM * len(line) + 1) * (part.right - part.left)
+
+
+def spans(part: Part, shape: tuple[int, ...], near_edges: bool) -> bool:
+    """Tell a ruled line from the bar of a 7: it reaches from side to side.
+
+    Or, if `near_edges`, from one of them, or nearly, close to the top or the bottom.
+    """
     h, w = shape
     length = part.right - part.left
     ends = (part.left <= 1) + (part.right >= w - 1)
     near_edge = part.top <= CLOSE_TO_BORDER * h or part.bottom >= (1 - CLOSE_TO_BORDER) * h
-    spans = ends == 2 or (near_edge and (ends == 1 or length > 0.75 * w))
-    return spans and length >= 0.6 * w and part.area / length <= SLIM * h + 1
+    enough = ends == 2 or (near_edges and near_edge and (ends == 1 or length > 0.75 * w))
+    return enough and length >= SPAN * w
 
 
 def crossed(line: Mask, mask: Mask) -> Mask:

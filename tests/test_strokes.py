@@ -148,6 +148,29 @@ def test_a_line_goes_and_the_stroke_across_it_stays() -> None:
     assert np.array_equal(cleared, expected)
 
 
+def test_a_line_may_be_of_dashes_or_slope() -> None:
+    mask = np.zeros((100, 100), bool)
+    mask[10:90, 48:53] = True  # a stroke
+    lines = np.zeros((100, 100), bool)
+    lines[85:87, np.arange(100) // 4 % 2 == 0] = True
+    for x in range(100):
+        lines[round(10 + 0.07 * x) : round(12 + 0.07 * x), x] = True
+    cleared, count = strokes.without_lines(mask | lines)
+    assert count == 2
+    assert np.count_nonzero(cleared & ~mask) < 0.05 * np.count_nonzero(lines)
+    assert cleared[mask].all()
+
+
+def test_the_side_of_a_frame_need_not_go_beyond_its_top() -> None:
+    mask = np.zeros((60, 60), bool)
+    mask[20:40, 28:32] = True  # a stroke
+    framed = mask.copy()
+    framed[8:10] = framed[50:52] = framed[8:52, 5:7] = framed[8:52, 54:56] = True
+    cleared, sides = strokes.without_edges(framed)
+    assert sides == 4
+    assert np.array_equal(cleared, mask)
+
+
 def test_the_bar_of_a_seven_is_no_line() -> None:
     mask = np.zeros((60, 60), bool)
     mask[10:14, 12:48] = True
