@@ -5,14 +5,16 @@ The protocols of other model servers have but the message, and some statuses of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from service.batcher import Late
 from service.engine import NoModel
@@ -52,16 +54,25 @@ class Dialect:
 
     body: Callable[[str, str], Any]
     statuses: Mapping[int, int] = field(default_factory=dict)
+    write: Callable[[Any], bytes] = orjson.dumps
 
 
 NATIVE = Dialect(lambda code, message: {"error": {"code": code, "message": message}})
 V2 = Dialect(lambda code, message: {"error": message}, {422: 400, 429: 503})  # as Triton: it knows no others
-V1 = Dialect(lambda code, message: {"error": message}, {422: 400})  # as TensorFlow Serving
+V1 = Dialect(  # as TensorFlow Serving, to the letter
+    lambda code, message: {"error": message}, {422: 400}, lambda body: spaced(body, 4)
+)  # fmt: skip
 
 
-async def answer(request: Request, exc: Exception, dialect: Dialect = NATIVE) -> JSONResponse:
+async def answer(request: Request, exc: Exception, dialect: Dialect = NATIVE) -> Response:
     status, code, message, headers = decide(exc)
-    return JSONResponse(dialect.body(code, message), dialect.statuses.get(status, status), headers)
+    body = dialect.write(dialect.body(code, message))
+    return Response(body, dialect.statuses.get(status, status), headers, "application/json")
+
+
+def spaced(value: Any, indent: int) -> bytes:
+    """Write JSON as people read it."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode()
 
 
 def decide(exc: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:

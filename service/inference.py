@@ -34,15 +34,20 @@ Content = Pixels | list[Item]  # (n, 28, 28), or n pictures
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body. Raises `Problem`."""
-    if max(body.count(b"[") + body.count(b"{"), body.count(b'"') // 2) > MOST_LISTS:
-        raise Problem(413, "too_large", f"JSON may hold at most {MOST_LISTS:,} lists; send flatter ones, or tensors")
-    try:
-        value = orjson.loads(body)
-    except ValueError as exc:
-        raise Problem(400, "malformed", f"JSON Parse error: {exc}") from exc
+    value = parse_json(body)
     if not isinstance(value, dict):
         raise Problem(422, "invalid", "the JSON of a request is an object")
     return value
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON in a body. Raises `Problem`."""
+    if max(body.count(b"[") + body.count(b"{"), body.count(b'"') // 2) > MOST_LISTS:
+        raise Problem(413, "too_large", f"JSON may hold at most {MOST_LISTS:,} lists; send flatter ones, or tensors")
+    try:
+        return orjson.loads(body)
+    except ValueError as exc:
+        raise Problem(400, "malformed", f"JSON Parse error: {exc}") from exc
 
 
 def unnest(value: list[Any]) -> tuple[list[Any], tuple[int, ...]]:

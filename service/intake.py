@@ -64,6 +64,7 @@ class Intake:
         headers: Headers,
         read: Callable[[bytes], Found],
         answer: Callable[[Found], Awaitable[Response]],
+        empty: str = "the request has no body",
     ) -> Response:
         """Let a request be answered with what `read` finds in its body; those images are counted meanwhile.
 
@@ -72,7 +73,7 @@ class Intake:
         body = await self._receive(request, headers)
         try:
             if not body:
-                raise Problem(400, "empty_body", "the request has no body")
+                raise Problem(400, "empty_body", empty)
             quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
             found = read(body) if quick else await self.off_loop(read, body)
             return await self._admit(found, answer)

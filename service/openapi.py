@@ -261,6 +261,7 @@ PATH_PARAMETERS: dict[str, Part] = {
         "description": "what is served has this one",
     },
 }  # fmt: skip
+NUMBERED = {"version": {"schema": {"type": "string", "pattern": r"^[0-9]{1,18}$"}}}  # under /v1
 JSON_LENGTH = {
     "name": "Inference-Header-Content-Length", "in": "header", "schema": {"type": "integer", "minimum": 0},
     "description": "bytes of JSON at the beginning of the body, where those of tensors follow; 0 for one image alone",
@@ -269,8 +270,9 @@ JSON_LENGTH = {
 
 def protocol_extra(name: str, path: str) -> Part:
     """Return what FastAPI cannot know of an operation: its parameters, and what its body may be."""
+    own = NUMBERED if path.startswith("/v1") else {}
     parameters: list[Part] = [
-        {"name": found, "in": "path", "required": True} | PATH_PARAMETERS[found]
+        {"name": found, "in": "path", "required": True} | PATH_PARAMETERS[found] | own.get(found, {})
         for found in re.findall(r"{(\w+)}", path)
     ]
     operation = name.partition("_")[0]

@@ -155,8 +155,13 @@ async def test_a_lone_file_has_a_number_for_a_version_too(tmp_path: Path, h5: by
         ("POST", f"{MODEL}/versions/3:predict", 404, "Servable not found for request: Specific(digits, 3)"),
         ("GET", f"{MODEL}/versions/3/metadata", 404, "Servable not found for request: Specific(digits, 3)"),
         ("POST", f"{MODEL}/labels/canary:predict", 400, "Unrecognized servable version label: canary"),
-        ("POST", f"{MODEL}:regress", 400,
-         "Expected regression signature method_name to be tensorflow/serving/regress. Was: tensorflow/serving/predict"),
+        ("POST", f"{MODEL}/versions/HELLO:predict", 400, f"Malformed request: POST {MODEL}/versions/HELLO:predict"),
+        ("GET", f"{MODEL}/versions/HELLO", 400, f"Malformed request: GET {MODEL}/versions/HELLO"),
+        ("GET", f"{MODEL}/versions/9223372036854775808", 400,
+         "Failed to convert version: 9223372036854775808 to numeric."),
+        ("GET", f"{MODEL}/versions/{'9' * 5000}/metadata", 400,
+         f"Failed to convert version: {'9' * 100} to numeric."),
+        ("POST", f"{MODEL}:regress", 400, "JSON Parse error: The document is empty"),
         ("POST", f"{MODEL}:explain", 501, "there is no explainer; POST /predict?explain=true shows what was seen"),
     ],
 )  # fmt: skip
@@ -170,28 +175,38 @@ async def test_what_is_not_there_is_said_as_tensorflow_says_it(
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        (b"", 400, "no body"),
+        (b"", 400, "JSON Parse error: The document is empty"),
         (b"{", 400, "JSON Parse error"),
-        (b"[]", 400, "object"),
+        (b"[]", 400, "JSON Value: [] Is not object"),
         (b"{}", 400, "Missing 'inputs' or 'instances' key"),
         (b'{"instances": [], "inputs": []}', 400, "only one of 'inputs' or 'instances'"),
-        (b'{"instances": {}}', 400, "'instances' value to be an list/array"),
+        (b'{"instances": {}}', 400, "Excepting 'instances' to be an list/array"),
         (b'{"instances": []}', 400, "No values in 'instances' array"),
         (b'{"inputs": []}', 400, "unexpected shape [0]"),
-        (b'{"inputs": 1}', 400, "list of images"),
+        (b'{"inputs": 1}', 400, "'inputs' must hold a list of images"),
         (b'{"inputs": {"a": [], "b": []}}', 400, "Missing named input"),
         (b'{"signature_name": 1, "instances": [1]}', 400, "'signature_name' key must be a string value."),
         (b'{"signature_name": "x", "instances": [1]}', 400, 'Serving signature name: "x" not found in signature def'),
-        (b'{"instances": [{"a": 1, "b": 2}]}', 400, "Failed to process element: 0 of 'instances' list"),
+        (b'{"instances": [{"image": 1, "b": 2}]}', 400, "0 key: b of 'instances' list"),
+        (b'{"instances": [{}]}', 400, "JSON object: {} keys must be equal to: image"),
         (b'{"instances": [1.0, 2.0]}', 400, "unexpected shape [2]"),
-        (b'{"instances": [[1, 2], [3]]}', 400, "Encountered list at unexpected size"),
-        (b'{"instances": [[1, 2], 3]}', 400, "Encountered list at unexpected size"),
+        (b'{"instances": [[1, 2], [3]]}', 400, "Expecting tensor size: 2 but got: 1"),
+        (b'{"instances": [[1, 2], 3]}', 400, "Expecting tensor size: 2 but got: 1"),
+        (b'{"instances": [[true]]}', 400, "JSON Value: true Type: True is not of expected type: float"),
+        (b'{"instances": [1, {"b64": 1}]}', 400, "Expecting value/list but got object at item 1"),
+        (b'{"instances": [[1e400]]}', 400, "JSON Parse error"),
+        (b'{"instances": [' + b"[" * 900 + b"]" * 900 + b", [1]]}", 400, "Expecting tensor size: 0 but got: 1"),
+        (b'{"instances": [' + b"[" * 900 + b"1" + b"]" * 900 + b", 1]}", 400, "Expecting shape [1,1,"),
+        (b'{"inputs": [' + b"[" * 900 + b"1" + b"]" * 900 + b", 1]}", 400, "incorrect level: 2"),
+        (b'{"inputs": [' + b"[" * 900 + b"1,[]" + b"]" * 900 + b"]}", 400, "pixels are numbers, not list"),
         (b'{"instances": [NaN]}', 400, "JSON Parse error"),
         (b'{"instances": [{"b64": "eHg="}]}', 400, "image 0: this is not a PNG"),
-        (b'{"instances": [{"b64": "!"}]}', 400, "image 0: this is neither base64"),
-        (b'{"instances": ["eHg=", 1]}', 400, "image 0"),
-        (f'{{"instances": [{UNIT[0].tolist()}, "eHg="]}}'.encode(), 400, "unexpected size"),
-        (f'{{"instances": {[["x"] * 784]}}}'.replace("'", '"').encode(), 400, "not str"),
+        (b'{"instances": [{"b64": "!"}]}', 400, "Unable to base64 decode"),
+        (b'{"instances": ["eHg=", 1]}', 400, "element: 1 of 'instances' list. Error: INVALID_ARGUMENT: JSON Value: 1"),
+        (b'{"inputs": ["eHg=", {"b": 1}]}', 400, "not formatted correctly for base64 data"),
+        (b'{"inputs": ["eHg=", ["eHg="]]}', 400, "Encountered list at unexpected level: 1 expected < 1"),
+        (f'{{"instances": [{UNIT[0].tolist()}, "eHg="]}}'.encode(), 400, "String is not of expected type: float"),
+        (f'{{"instances": {[["x"] * 784]}}}'.replace("'", '"').encode(), 400, "String is not of expected type: float"),
         (b'{"instances": [' + b"0," * 100 + b"0]}", 413, "at most 100 images"),
         (bytes(200_001), 413, "at most 200,000 bytes"),
     ],
@@ -203,9 +218,36 @@ async def test_a_wrong_request_is_refused_with_a_sentence(
     assert (response.status_code, message in error(response)) == (status, True), response.text
 
 
-async def test_classify_needs_examples(client: httpx.AsyncClient) -> None:
-    response = await client.post(f"{MODEL}:classify", json={"instances": []})
-    assert error(response) == "When method is classify, key 'examples' is expected and was not found"
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b'{"context": {}}', 400, "When method is classify, key 'examples' is expected and was not found"),
+        (b'{"examples": [{}]}', 400, "Feature: image is required but could not be found"),
+        (b'{"examples": [{"a": 1, "b": 2}]}', 400, "Feature: image is required but could not be found"),
+        (b'{"examples": [{"x": [0.5, "eHg="]}]}', 400, "Unexpected element type in feature: x expecting type: float"),
+        (b'{"examples": [{"x": [1, "eHg="]}]}', 400, "Unexpected element type in feature: x expecting type: int64"),
+        (b'{"examples": [{"x": "eHg="}, {"x": [1]}]}', 400, "one holds a picture, and another none"),
+        (b'{"examples": [{"x": "!"}]}', 400, "Unable to base64 decode"),
+        (b'{"examples": [{"x": [true]}]}', 400, "pixels are numbers, not bool"),
+        (b'{"examples": [' + b"{}," * 100 + b"{}]}", 413, "at most 100 images"),
+    ],
+)
+async def test_a_wrong_example_is_refused_with_a_sentence(
+    client: httpx.AsyncClient, body: bytes, status: int, message: str
+) -> None:
+    response = await client.post(f"{MODEL}:classify", content=body)
+    assert (response.status_code, message in error(response)) == (status, True), response.text
+
+
+async def test_an_input_of_the_right_name_is_found_among_others(
+    client: httpx.AsyncClient, expected: NDArray[np.float64]
+) -> None:
+    """In a column and in examples, as TensorFlow Serving has it."""
+    column = await client.post(f"{MODEL}:predict", json={"inputs": {"caption": ["a"], "image": FILES}})
+    np.testing.assert_allclose(column.json()["outputs"], expected, rtol=0, atol=1e-6)
+    examples = [{"caption": "a", "image": file} for file in FILES]
+    response = await client.post(f"{MODEL}:classify", json={"examples": examples})
+    assert [ranked[0][0] for ranked in response.json()["results"]] == [str(label) for label in LABELS]
 
 
 async def test_a_server_of_v1_is_known_to_be_alive_and_a_browser_gets_the_documentation(
