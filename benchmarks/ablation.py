@@ -32,6 +32,7 @@ StandIn = tuple[Any, str, Any]  # where, what, and what does nothing in its plac
 WITHOUT: dict[str, StandIn] = {
     "grey by contrast": (grey, "contrast", lambda colours: colours @ np.array([0.299, 0.587, 0.114], np.float32)),
     "paper around each pixel": (image, "ink", ink.differing),
+    "light from one side": (ink, "level", lambda array: array),
     "thin is ink": (ink, "thin_is_dark", lambda array: ink.differing(array, ink.even_paper(array))[1]),
     "as strong in shadow": (ink, "absorbed", ink.standing_out),
     "edges": (strokes, "without_edges", lambda mask: (mask, 0)),

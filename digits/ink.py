@@ -41,8 +41,19 @@ def ink(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
     """Return the strength of the ink of one digit, and whether it is darker than the paper, which is `even_paper`."""
     if max(grey.shape) < SMALL:
         return differing(grey, paper)
-    dark = thin_is_dark(grey) if paper is None else differing(grey, paper)[1]
+    dark = is_dark(grey, paper)
     return (absorbed(grey) if dark else standing_out(-grey)), dark
+
+
+def is_dark(grey: Grey, paper: float | None) -> bool:
+    """Tell whether ink is darker than its paper, by what differs from this where it is even, or lit from one side."""
+    if paper is not None:
+        return differing(grey, paper)[1]
+    levelled = level(grey)
+    paper = even_paper(levelled)
+    if paper is None or alike(levelled, paper) < alike(grey, quantile(grey, 0.5)):
+        return thin_is_dark(grey)  # what the border differs in is not the light, but a frame on some sides
+    return differing(levelled, paper)[1]
 
 
 def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
@@ -62,6 +73,12 @@ def even_paper(grey: Grey) -> float | None:
     paper, reach = quantile(border, 0.5), ALIKE * (grey.max() - grey.min())
     around, everywhere = (np.count_nonzero(np.abs(area - paper) < reach) / area.size for area in (border, grey))
     return paper if around > EVEN and everywhere > SPREAD else None
+
+
+def alike(grey: Grey, paper: float) -> float:
+    """Return the share of a picture that is about as bright as its paper."""
+    reach = ALIKE * (grey.max() - grey.min())
+    return float(np.count_nonzero(np.abs(grey - paper) < reach) / grey.size)
 
 
 def differing(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
@@ -88,6 +105,21 @@ def corner_paper(grey: Grey) -> float | None:
     if abs(float(bright.mean()) - 0.5) > HALF or len(np.unique(in_corners > middle)) > 1:
         return None
     return float(np.median(in_corners))
+
+
+def level(grey: Grey) -> Grey:
+    """Take away the plane that lies closest to most of the border: light that falls from one side."""
+    h, w = grey.shape
+    y, x = np.linspace(-1, 1, h, dtype=np.float32), np.linspace(-1, 1, w, dtype=np.float32)
+    border = edges(grey).astype(np.float64)
+    at = np.stack([np.ones_like(border), edges(np.repeat(y[:, None], w, 1)), edges(np.repeat(x[None], h, 0))], 1)
+    used = np.ones(len(border), bool)
+    plane = np.zeros(3)
+    for _ in range(3):
+        plane = np.linalg.lstsq(at[used], border[used], rcond=None)[0]
+        distance = np.abs(border - at @ plane)
+        used = distance <= quantile(distance, 0.7)
+    return np.asarray(grey - plane[1] * y[:, None] - plane[2] * x, np.float32)
 
 
 def thin_is_dark(grey: Grey) -> bool:
