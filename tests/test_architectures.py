@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.models import mnist
 from tests.test_parity import answers, calibrate, network_of, randomise
-from trainer.architectures import OURS, UnknownArchitecture, find
+from trainer.architectures import OURS, BadArchitecture, find
 
 MOST = 1_500_000  # parameters
 TINY = """
@@ -62,8 +62,43 @@ def test_a_file_may_bring_ones_own(tmp_path: Path) -> None:
 )
 def test_what_there_is_not_is_said(name: str, reason: str, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("")
-    with pytest.raises(UnknownArchitecture, match=reason):
+    with pytest.raises(BadArchitecture, match=reason):
         find(str(tmp_path / name) if name.endswith(".py") else name)
+
+
+LAYERS = "import keras\nfrom keras.layers import Dense, Flatten, Softmax\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def build(): return (", "own.py fails: SyntaxError"),
+        ("import no_such_package", "own.py fails: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("build = 7", "has no function build"),
+        ("def build(): raise ValueError('nine\\nlives')", r"build\(\) of .*own.py fails: ValueError: nine lives$"),
+        ("def build(width): pass", r"build\(\) of .*own.py fails: TypeError: "),
+        ("def build(): assert False", "fails: AssertionError$"),
+        ("def build(): pass", "returns NoneType, not a keras.Model"),
+        (LAYERS + "def build(): return keras.Sequential([Flatten(), Dense(10, 'softmax')])", "without a keras.Input"),
+        (
+            LAYERS + "def build(): return keras.Sequential([keras.Input((784,)), Dense(10, 'softmax')])",
+            r"from \(None, 784\) to \(None, 10\), not from \(None, 28, 28, 1\)",
+        ),
+        (
+            LAYERS + "def build(): return keras.Sequential([keras.Input((28, 28, 1)), Flatten(), Dense(9, 'softmax')])",
+            r"to \(None, 9\), not",
+        ),
+        (
+            LAYERS + "def build(): return keras.Sequential([keras.Input((28, 28, 1)), Flatten(), Dense(10)])",
+            "not in a Dense layer of ten with a softmax",
+        ),
+    ],
+)
+def test_what_makes_no_network_is_named_with_the_reason(code: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(code)
+    with pytest.raises(BadArchitecture, match=reason) as caught:
+        find(str(tmp_path / "own.py"))(dropout=0.2)
+    assert "\n" not in str(caught.value)
 
 
 def as_if_trained(model: keras.Model, x: NDArray[np.float64]) -> None:

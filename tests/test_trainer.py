@@ -221,6 +221,15 @@ def test_what_a_training_needs_is_looked_for_before_it(arguments: list[str], rea
     assert (done.returncode, reason in done.stderr, "training on" in done.stderr) == (2, True, False), done.stderr
 
 
+def test_an_architecture_that_fails_is_named_and_nothing_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def build():\n    raise RuntimeError('not today')\n")
+    done = train("--architecture", str(tmp_path / "own.py"), "--output", str(tmp_path / "models"))
+    assert done.returncode == 2
+    said = f"error: build() of {tmp_path / 'own.py'} fails: RuntimeError: not today"
+    assert done.stderr.splitlines()[-1] == said
+    assert "Traceback" not in done.stderr
+
+
 def test_a_sheet_of_variants_is_drawn_instead_of_training(tmp_path: Path) -> None:
     done = train("--show-augmentation", str(tmp_path / "sheet.png"), "--output", str(tmp_path / "models"))
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ from digits import bundle, network
 from digits.errors import BadModel, Refused
 from digits.network import Network
 from trainer import dataset, tensorboard
-from trainer.architectures import UnknownArchitecture
+from trainer.architectures import BadArchitecture
 from trainer.config import COMMANDS, Config
 from trainer.dataset import BadData, Dataset
 
@@ -41,7 +41,7 @@ def train(config: Config) -> int:
         check_output(config)  # better to learn it now than after the training
         taught_by = network.load(config.teacher.read_bytes()) if config.teacher else None
         return run(config, data, taught_by)
-    except (BadData, BadModel, UnknownArchitecture, OSError) as exc:
+    except (BadData, BadModel, BadArchitecture, OSError) as exc:
         say(f"error: {exc}")
         return BAD_INPUT
     except KeyboardInterrupt:

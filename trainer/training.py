@@ -51,7 +51,7 @@ def prepare(config: Config) -> None:
 
 
 def builder(config: Config) -> Build:
-    """Return what makes the untrained network. Raises `UnknownArchitecture`."""
+    """Return what makes the untrained network. Raises `BadArchitecture`."""
     return partial(architectures.find(config.architecture), dropout=config.dropout)
 
 
