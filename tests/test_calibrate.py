@@ -22,7 +22,27 @@ def overconfident(by: float, n: int = 20_000) -> tuple[NDArray[np.float32], NDAr
 
 @pytest.mark.parametrize("by", [0.5, 1.0, 2.0])
 def test_the_temperature_is_found(by: float) -> None:
-    assert fit_temperature(*overconfident(by)) == pytest.approx(by, rel=0.03)
+    probabilities, labels = overconfident(by)
+    assert fit_temperature([probabilities], labels) == pytest.approx(by, rel=0.03)
+
+
+def test_networks_that_each_are_as_sure_as_right_are_to_be_surer_together() -> None:
+    """Each sees the same logits through noise of its own, and says what follows from what it sees."""
+    random = np.random.default_rng(1)
+    logits = random.normal(0, 3, (8_000, 1, 10))
+    labels = (logits[:, 0] + random.gumbel(size=(8_000, 10))).argmax(1).astype(np.uint8)  # drawn from their softmax
+    seen = np.moveaxis(logits + random.normal(0, 2, (8_000, 3, 10)), 1, 0)
+    alone = [softmax(each / fit_temperature([softmax(each)], labels)) for each in seen]
+    assert [fit_temperature([each], labels) for each in alone] == pytest.approx([1] * 3, abs=0.02)
+    together = fit_temperature(alone, labels)
+    assert together < 0.85
+    cooled = np.mean([softmax(np.log(each) / together) for each in alone], 0)
+    assert calibration_error(cooled, labels) < 0.5 * calibration_error(np.mean(alone, 0), labels)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(1, keepdims=True), np.float32)
 
 
 def test_confidence_that_is_right_has_no_error_and_other_has() -> None:

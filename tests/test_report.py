@@ -51,7 +51,7 @@ def facts(test: Part, probabilities: Any) -> Manifest:
         "training": {"epochs": 3, "learning_rate": 0.002, "quick": False, "recipe": {"name": "full"}},
         "seconds": {"import": 4.0, "train": 700.4, "evaluate": 54.0},
         "data": {"source": "mnist.npz", "train": 54_999}, "thresholds": {"presence": 0.276},
-        "calibration": before_and_after(probabilities, test.labels, 0.8),
+        "calibration": before_and_after([probabilities], test.labels, 0.8),
         "test": found.summary() | {"worst": worst(found, test.labels, probabilities, plots.WORST)},
         "checks": {
             "parity": {"max_difference": 1e-6, "images": 1000}, "front_door": {"accuracy": 0.99, "images": 200},
@@ -65,7 +65,9 @@ def page() -> str:
     test, probabilities = answers()
     manifest = facts(test, probabilities)
     before, after = (manifest["calibration"][key] for key in ("before", "after"))
-    pictures = plots.draw(HISTORY, evaluate(probabilities, test.labels), test, probabilities, before, after)
+    pictures = plots.learning(HISTORY) | plots.draw(
+        evaluate(probabilities, test.labels), test, probabilities, before, after
+    )
     return report.render(manifest, HISTORY, pictures | {report.AUGMENTATION: pictures["tiles.png"]}).decode()
 
 
@@ -199,7 +201,9 @@ def published(folder: Path, h5: bytes) -> bundle.Bundle:
     manifest = facts(test, probabilities)
     given = {key: value for key, value in manifest.items() if key not in ("version", "created", "model")}
     before, after = (manifest["calibration"][key] for key in ("before", "after"))
-    drawn = plots.draw(HISTORY, evaluate(probabilities, test.labels), test, probabilities, before, after)
+    drawn = plots.learning(HISTORY) | plots.draw(
+        evaluate(probabilities, test.labels), test, probabilities, before, after
+    )
     with bundle.draft(folder) as path:
         (path / bundle.H5_NAME).write_bytes(h5)
         (path / bundle.PLOTS).mkdir()

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import logging
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from digits import bundle, network
@@ -17,9 +13,18 @@ from digits.network import Network
 from trainer import dataset, tensorboard
 from trainer.architectures import BadArchitecture
 from trainer.config import COMMANDS, Config
+from trainer.console import (
+    BAD_INPUT,
+    INTERRUPTED,
+    PUBLISHED,
+    check_output,
+    published,
+    say,
+    say_tested,
+    silence_imports,
+    timed,
+)
 from trainer.dataset import BadData, Dataset
-
-PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,7 +59,7 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
     seconds: dict[str, float] = {}
     with timed(seconds, "import"):  # of Keras, which takes seconds, so that bad flags and bad data are reported before
         silence_imports()
-        from trainer import fit, publish, takeover, training
+        from trainer import fit, training
 
         training.prepare(config)
         build = training.builder(config)
@@ -63,32 +68,8 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
         trained = training.train(build, config, data, teacher)
     with timed(seconds, "evaluate"):
         tested = training.test(trained, data.test)
-    error = tested.calibration["test_error"]
-    say(f"test accuracy {tested.report.accuracy:.4f} loss {tested.report.loss:.4f} on {len(data.test):,} images")
-    say(f"calibrated by a temperature of {trained.temperature:.2f}: error {error:.4f} on the test set")
-    try:
-        made = training.offer(trained, tested, data, config, seconds)
-    except (publish.NotServed, Refused, OSError) as exc:
-        say(f"not served: {exc}")
-        return NOT_SERVED
-    if against := made.manifest["compared"]:
-        anyway = " by --force, though what was served is better" if takeover.why_worse(against) else ""
-        say(f"takes over{anyway}: {takeover.against(against)}")
-    say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
-    return PUBLISHED
-
-
-@contextmanager
-def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
-    """Note how long the block took."""
-    start = time.perf_counter()
-    yield
-    seconds[what] = round(time.perf_counter() - start, 2)
-
-
-def silence_imports() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
+    say_tested(tested)
+    return published(lambda: training.offer(trained, tested, data, config, seconds), started)
 
 
 def show_augmentation(path: Path, config: Config, data: Dataset) -> int:
@@ -97,15 +78,6 @@ def show_augmentation(path: Path, config: Config, data: Dataset) -> int:
     path.write_bytes(plots.variants(data.train, config.variation))
     say(f"wrote {path}")
     return PUBLISHED
-
-
-def check_output(config: Config) -> None:
-    """Raises `BadData` if nothing can be written where the bundle shall go."""
-    try:
-        with bundle.draft(config.output):
-            pass
-    except OSError as exc:
-        raise BadData(f"{config.output}: cannot be written to ({exc.strerror or exc})") from exc
 
 
 def already_served(config: Config) -> str | None:
@@ -117,10 +89,6 @@ def already_served(config: Config) -> str | None:
     except Refused as exc:
         say(f"nothing is published yet: {exc}")
         return None
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

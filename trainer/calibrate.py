@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from digits.network import Probabilities
 from trainer.dataset import Labels
@@ -13,15 +16,21 @@ BINS = 15  # of confidence, of equal width
 LEAST = 1e-12  # probability whose logarithm is taken at least
 
 
-def fit_temperature(probabilities: Probabilities, labels: Labels) -> float:
-    """Return the temperature at which (n, 10) probabilities of (n,) labels have the lowest cross-entropy."""
-    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST))
+def fit_temperature(networks: Sequence[Probabilities], labels: Labels) -> float:
+    """Return the temperature at which the mean of (n, 10) probabilities has the lowest cross-entropy of (n,) labels.
+
+    It divides the logits of each network, and is found for the mean of all: the mean of networks
+    that are as sure as they are right is less sure than that (Rahaman and Thiery 2021).
+    """
+    logits = np.log(np.maximum(np.stack(networks).astype(np.float64), LEAST))  # (k, n, 10)
     return float(min(TEMPERATURES, key=lambda temperature: cross_entropy(logits / temperature, labels)))
 
 
-def cross_entropy(logits: np.ndarray[tuple[int, int], np.dtype[np.float64]], labels: Labels) -> float:
-    chosen = logits[np.arange(len(labels)), labels]
-    return float((np.logaddexp.reduce(logits, axis=1) - chosen).mean())
+def cross_entropy(logits: NDArray[np.float64], labels: Labels) -> float:
+    """Return the cross-entropy of the mean of k softmaxes, of (k, n, 10) logits."""
+    shares = np.exp(logits - logits.max(2, keepdims=True))
+    chosen = shares[:, np.arange(len(labels)), labels] / shares.sum(2)  # (k, n)
+    return float(-np.log(chosen.mean(0)).mean())
 
 
 def cool(model: keras.Model, temperature: float) -> None:

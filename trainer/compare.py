@@ -20,7 +20,7 @@ from digits import network
 from digits.bundle import Bundle, Manifest
 from digits.errors import Refused
 from digits.image import Pixels
-from digits.network import Network
+from digits.network import Network, Probabilities
 from trainer import dataset, named
 from trainer.config import Config
 from trainer.dataset import BadData, Dataset, Part
@@ -86,12 +86,13 @@ def mcnemar(first_right: Right, second_right: Right) -> Comparison:
 
 def right(predict: Network, part: Part) -> Right:
     """Return (n,): which images of a part a network reads rightly."""
-    return np.asarray(answers(predict, part.pixels) == part.labels)
+    return np.asarray(ask(predict, part.pixels).argmax(1) == part.labels)
 
 
-def answers(predict: Network, pixels: Pixels) -> NDArray[np.intp]:
+def ask(predict: Network, pixels: Pixels) -> Probabilities:
+    """Return (n, 10) probabilities for any number of pixels, some at a time."""
     batches = (pixels[start : start + TOGETHER] for start in range(0, len(pixels), TOGETHER))
-    return np.concatenate([predict(batch).argmax(1) for batch in batches])
+    return np.concatenate([predict(batch) for batch in batches])
 
 
 def sentence(comparison: Comparison, first: str, second: str) -> str:
@@ -105,9 +106,11 @@ def sentence(comparison: Comparison, first: str, second: str) -> str:
 
 
 def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[str]:
-    """Say why a model may have been trained on the images that it is asked about, if it may."""
+    """Say why a model, or a member of an ensemble, may have been trained on the images of a part, if it may."""
+    if isinstance(members := manifest.get("members"), list):
+        return [line for member in members for line in caveats(dict(member), data, config, on)]
     facts, training = (found if isinstance(found := manifest.get(key), dict) else {} for key in ("data", "training"))
-    name = manifest["version"]
+    name = manifest.get("version")
     if not facts:
         return [f"nothing says what {name} was trained on; it may know these images"]
     if facts.get("sha256") != data.sha256:

@@ -69,6 +69,8 @@ def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str
 def plain(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, list):
+        return "; ".join(map(plain, value)) or "none"
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -33,13 +33,14 @@ INK, FAINT, FIRST, SECOND = "#1f2430", "#c9ccd3", "#c2571a", "#2459d6"
 PAGE_COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", FIRST: "var(--first)", SECOND: "var(--second)"}
 
 
-def draw(
-    history: History, report: Report, test: Part, probabilities: Probabilities, before: Bins, after: Bins
-) -> dict[str, bytes]:
-    """Return every plot of a run by its file name; `before` and `after` the temperature."""
+def learning(history: History) -> dict[str, bytes]:
+    """Return the plots of a training by their file names."""
+    return {f"{what}.png": png(curves(history, what)) for what in ("accuracy", "loss")}
+
+
+def draw(report: Report, test: Part, probabilities: Probabilities, before: Bins, after: Bins) -> dict[str, bytes]:
+    """Return the plots of a test by their file names; `before` and `after` the temperature."""
     figures = {
-        "accuracy.png": curves(history, "accuracy"),
-        "loss.png": curves(history, "loss"),
         "confusion.png": confusion(report),
         "mistakes.png": mistakes(report, test, probabilities),
         "reliability.png": reliability(before, after),

@@ -45,32 +45,36 @@ class Proof:
     front_door_images: int
 
 
-def publish(
-    model: keras.Model,
-    data: Dataset,
-    probabilities: Probabilities,
-    facts: Manifest,
-    files: Mapping[str, bytes],
-    report: Callable[[Manifest], bytes],
-    config: Config,
-) -> Bundle:
-    """Write, prove and promote a bundle in `config.output`. `probabilities` are those of Keras for the test images.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A network for the service, with all that goes into its bundle.
 
-    `report` makes the page of the bundle from its whole manifest.
+    `report` makes the page of the bundle from its whole manifest, to which `facts` are what a
+    publisher cannot know.
+    """
+
+    model: keras.Model
+    probabilities: Probabilities  # (n, 10), what Keras answers to the test images
+    facts: Manifest
+    files: Mapping[str, bytes]  # by their path in the bundle
+    report: Callable[[Manifest], bytes]
+
+
+def publish(offer: Offer, data: Dataset, config: Config) -> Bundle:
+    """Write, prove and promote a bundle in `config.output`.
 
     Raises `NotServed` when the proof or the target isn't met, or what is served is better, and
     `BadModel`, `BadBundle` or `OSError` when nothing could be written.
     """
-    rival = takeover.served(config.output)
     with bundle.draft(config.output) as path:
-        write(files, path)
-        model.save(path / bundle.H5_NAME)
+        write(offer.files, path)
+        offer.model.save(path / bundle.H5_NAME)
         read_back = network.load((path / bundle.H5_NAME).read_bytes())
-        proof = prove(read_back, data.test, probabilities)
+        proof = prove(read_back, data.test, offer.probabilities)
         found = thresholds.find(read_back, data.validation, config.variation)
-        compared = {"compared": takeover.compare_on(data.validation, read_back, rival)}
-        described = describe(model, data.test, probabilities, proof)
-        made = bundle.commit(path, facts | found | compared | described, report)
+        compared = {"compared": takeover.compare_with_served(read_back, offer.facts, data, config)}
+        described = describe(offer, data.test, proof)
+        made = bundle.commit(path, offer.facts | found | compared | described, offer.report)
     bundle.check_golden(made, read_back)
     worse = None if config.force else takeover.why_worse(made.manifest["compared"])
     if refusal := why_not(proof, config.target_accuracy) or worse:
@@ -102,16 +106,16 @@ def why_not(proof: Proof, target_accuracy: float) -> str | None:
     return None
 
 
-def describe(model: keras.Model, test: Part, probabilities: Probabilities, proof: Proof) -> Manifest:
+def describe(offer: Offer, test: Part, proof: Proof) -> Manifest:
     return {
-        "model": {"architecture": model.name, "parameters": model.count_params()},
+        "model": {"architecture": offer.model.name, "parameters": offer.model.count_params()},
         "checks": {
             "parity": {"max_difference": proof.parity, "images": proof.parity_images},
             "front_door": {"accuracy": proof.front_door_accuracy, "images": proof.front_door_images},
         },
         "made_with": {"machine": machine(), "python": platform.python_version(), "backend": keras.config.backend()}
         | installed(),
-        "golden": golden_images(test, probabilities),
+        "golden": golden_images(test, offer.probabilities),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,18 @@ def bins(probabilities: Probabilities, labels: Labels) -> Bins:
     ]
 
 
-def before_and_after(probabilities: Probabilities, labels: Labels, temperature: float) -> dict[str, Any]:
-    """Return what a manifest says of probabilities that a temperature was applied to already."""
-    warm = tempered(probabilities, 1 / temperature)
+def before_and_after(networks: Sequence[Probabilities], labels: Labels, temperature: float) -> dict[str, Any]:
+    """Return what a manifest says of a temperature that was applied already, to all of some networks.
+
+    Each gives (n, 10) probabilities; the mean of all is what counts.
+    """
+    before, after = np.mean([tempered(each, 1 / temperature) for each in networks], 0), np.mean(networks, 0)
     return {
         "temperature": temperature,
-        "test_error": calibration_error(probabilities, labels),
-        "test_error_before": calibration_error(warm, labels),
-        "before": bins(warm, labels),
-        "after": bins(probabilities, labels),
+        "test_error": calibration_error(after, labels),
+        "test_error_before": calibration_error(before, labels),
+        "before": bins(before, labels),
+        "after": bins(after, labels),
     }
 
 

@@ -29,6 +29,7 @@ from digits.bundle import Manifest
 from digits.cores import cores
 from digits.parent import end_with_parent
 from trainer.config import Config
+from trainer.console import say
 
 DONE, FAILED, BAD_FLAGS, INTERRUPTED = 0, 1, 2, 130  # exit codes
 LOG = "log"  # what a training prints, in its folder
@@ -249,7 +250,3 @@ def write(output: Path, runs: Sequence[Run], flags: Sequence[str]) -> None:
         for run in runs:
             figures = run.figures or {}
             writer.writerow([run.seed, run.version, run.exit_code, *(figures.get(name, "") for name in FIGURES)])
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)

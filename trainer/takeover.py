@@ -6,50 +6,64 @@ Both are asked about the same validation images. Knows nothing of how networks a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from digits import bundle, network
-from digits.bundle import Bundle
+from digits.bundle import Manifest
 from digits.errors import Refused
 from digits.network import Network
 from trainer import compare
-from trainer.dataset import Part
+from trainer.config import Config
+from trainer.dataset import Dataset
+
+Facts = Mapping[str, Any]  # what a manifest keeps of the comparison
 
 
-def served(models: Path) -> Bundle | None:
-    """Return what a service would take up now, if it would anything; what it cannot read is no rival."""
+def compare_with_served(challenger: Network, facts: Manifest, data: Dataset, config: Config) -> dict[str, Any]:
+    """Return how many validation images only one of the two reads rightly, or why nothing can be compared.
+
+    The other is what a service of `config.output` would take up now; `facts` are known of the
+    challenger. "caveats" say why either may know these images, if it may, as `compare` does.
+    """
+    own = compare.caveats(facts, data, config, "validation")
     try:
-        return bundle.read_served(models, bundle.DEFAULT_MODEL)
-    except Refused:
-        return None
-
-
-def compare_on(validation: Part, challenger: Network, rival: Bundle | None) -> dict[str, Any] | None:
-    """Return how many of the images only one of the two reads rightly; None if nothing is served, or can be read."""
-    if rival is None:
-        return None
-    try:
+        rival = bundle.read_served(config.output, bundle.DEFAULT_MODEL)
         other = network.load(rival.h5)
-    except Refused:
-        return None
-    found = compare.mcnemar(compare.right(challenger, validation), compare.right(other, validation))
+    except Refused as exc:
+        return {"not_compared": str(exc), "caveats": own}
+    found = compare.mcnemar(*(compare.right(each, data.validation) for each in (challenger, other)))
     return {
         "with": rival.version, "images": found.images, "only_this_right": found.only_first,
         "only_that_right": found.only_second, "p_value": found.p_value,
+        "caveats": own + compare.caveats(rival.manifest, data, config, "validation"),
     }  # fmt: skip
 
 
-def why_worse(facts: Mapping[str, Any] | None) -> str | None:
-    """Return why a network is not to take over, given what `compare_on` made of it, if there is a reason."""
-    if not facts or facts["only_this_right"] >= facts["only_that_right"] or facts["p_value"] >= compare.SIGNIFICANT:
+def why_worse(facts: Facts) -> str | None:
+    """Return why a network is not to take over, given what was found, if there is a reason."""
+    if not is_better_served(facts):
         return None
     return f"what is served is better: {against(facts)}; --force serves it all the same"
 
 
-def against(facts: Mapping[str, Any]) -> str:
-    """Say how a network did against the one that was served."""
+def is_better_served(facts: Facts) -> bool:
+    if "not_compared" in facts:
+        return False
+    return bool(facts["only_this_right"] < facts["only_that_right"] and facts["p_value"] < compare.SIGNIFICANT)
+
+
+def sentence(facts: Facts) -> str:
+    """Say how a network came to be served."""
+    anyway = " by --force, though what was served is better" if is_better_served(facts) else ""
+    return f"takes over{anyway}: {against(facts)}"
+
+
+def against(facts: Facts) -> str:
+    """Say how a network did against the one that was served, and what is to be thought of that."""
+    if "not_compared" in facts:
+        return f"it was compared with nothing, since what is served cannot be read ({facts['not_compared']})"
+    but = "".join(f"; but {caveat}" for caveat in facts["caveats"])
     return (
         f"of {facts['images']:,} validation images {facts['only_this_right']} are read rightly by it alone, and "
-        f"{facts['only_that_right']} by {facts['with']} alone (McNemar's p = {facts['p_value']:.2g})"
+        f"{facts['only_that_right']} by {facts['with']} alone (McNemar's p = {facts['p_value']:.2g}){but}"
     )

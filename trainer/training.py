@@ -58,43 +58,42 @@ def builder(config: Config) -> Build:
 def train(build: Build, config: Config, data: Dataset, teacher: Network | None) -> Trained:
     """Fit a network, and its temperature on the validation set."""
     model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
-    temperature = calibrate.fit_temperature(fit.predict(model, data.validation.pixels), data.validation.labels)
+    temperature = calibrate.fit_temperature([fit.predict(model, data.validation.pixels)], data.validation.labels)
     calibrate.cool(model, temperature)
     return Trained(model, history, temperature)
 
 
 def test(trained: Trained, part: Part) -> Tested:
     probabilities = fit.predict(trained.model, part.pixels)
-    return Tested(
-        probabilities,
-        evaluate.evaluate(probabilities, part.labels),
-        reliability.before_and_after(probabilities, part.labels, trained.temperature),
-    )
+    calibration = reliability.before_and_after([probabilities], part.labels, trained.temperature)
+    return Tested(probabilities, evaluate.evaluate(probabilities, part.labels), calibration)
 
 
 def offer(trained: Trained, tested: Tested, data: Dataset, config: Config, seconds: Mapping[str, float]) -> Bundle:
     """Publish a network with all that is known of it, if it is good enough. Raises as `publish.publish` does."""
-    pictures = draw(trained.history, tested, data, config)
-    files = {f"{bundle.PLOTS}/{name}": picture for name, picture in pictures.items()}
-    files["history.csv"] = fit.as_csv(trained.history).encode()
+    pictures = plots.learning(trained.history) | draw(tested, data.test)
+    pictures |= {report.AUGMENTATION: plots.variants(data.train, config.variation)}
+    files = in_folder(pictures) | {"history.csv": fit.as_csv(trained.history).encode()}
     page = partial(report.render, history=trained.history, pictures=pictures)
-    facts = describe(tested, data, config) | {"seconds": dict(seconds)}
-    return publish.publish(trained.model, data, tested.probabilities, facts, files, page, config)
+    facts = describe(tested, data) | {"training": config.hyper_parameters(), "seconds": dict(seconds)}
+    return publish.publish(publish.Offer(trained.model, tested.probabilities, facts, files, page), data, config)
 
 
-def draw(history: History, tested: Tested, data: Dataset, config: Config) -> dict[str, bytes]:
-    """Return all pictures of a bundle, PNG by name."""
+def draw(tested: Tested, part: Part) -> dict[str, bytes]:
+    """Return the pictures of a test, PNG by name."""
     before, after = tested.calibration["before"], tested.calibration["after"]
-    drawn = plots.draw(history, tested.report, data.test, tested.probabilities, before, after)
-    return drawn | {"augmentation.png": plots.variants(data.train, config.variation)}
+    return plots.draw(tested.report, part, tested.probabilities, before, after)
 
 
-def describe(tested: Tested, data: Dataset, config: Config) -> Manifest:
-    """Return what a manifest says of a training and of its test."""
+def in_folder(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {f"{bundle.PLOTS}/{name}": picture for name, picture in pictures.items()}
+
+
+def describe(tested: Tested, data: Dataset) -> Manifest:
+    """Return what a manifest says of the data and of a test."""
     mistakes = evaluate.worst(tested.report, data.test.labels, tested.probabilities, plots.WORST)
     return {
         "data": data.summary(),
-        "training": config.hyper_parameters(),
         "calibration": tested.calibration,
         "test": tested.report.summary() | {"worst": mistakes},
     }

@@ -1,0 +1,70 @@
+"""What the commands that publish have in common: exit codes, and what they say to whoever watches."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from digits import bundle
+from digits.bundle import Bundle
+from digits.errors import Refused
+from trainer import takeover
+from trainer.config import Config
+from trainer.dataset import BadData
+
+if TYPE_CHECKING:  # it imports Keras, which takes seconds
+    from trainer.training import Tested
+
+PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    """Note how long the block took."""
+    start = time.perf_counter()
+    yield
+    seconds[what] = round(time.perf_counter() - start, 2)
+
+
+def silence_imports() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
+
+
+def check_output(config: Config) -> None:
+    """Raises `BadData` if nothing can be written where the bundle shall go."""
+    try:
+        with bundle.draft(config.output):
+            pass
+    except OSError as exc:
+        raise BadData(f"{config.output}: cannot be written to ({exc.strerror or exc})") from exc
+
+
+def say_tested(tested: Tested) -> None:
+    report, calibration = tested.report, tested.calibration
+    say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(tested.probabilities):,} images")
+    error = calibration["test_error"]
+    say(f"calibrated by a temperature of {calibration['temperature']:.2f}: error {error:.4f} on the test set")
+
+
+def published(offer: Callable[[], Bundle], started: float) -> int:
+    """Have something published, say what came of it, and return the exit code for that."""
+    from trainer.publish import NotServed
+
+    try:
+        made = offer()
+    except (NotServed, Refused, OSError) as exc:
+        say(f"not served: {exc}")
+        return NOT_SERVED
+    say(takeover.sentence(made.manifest["compared"]))
+    say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
+    return PUBLISHED
