@@ -18,6 +18,7 @@ from digits_client._evaluate import NONE, evaluate, interval
 from digits_client._sets import opened
 from tests.models import mnist, png
 from tests.server import Server
+from trainer.evaluate import interval as trainer_interval
 
 IMAGES, LABELS = mnist(30)
 
@@ -162,6 +163,12 @@ def test_the_interval_is_wilsons() -> None:
     low, high = interval(81, 263)
     assert low == pytest.approx(0.2553, abs=1e-4)
     assert high == pytest.approx(0.3662, abs=1e-4)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (5, 5), (81, 263), (9957, 10_000)])
+def test_the_trainer_has_the_same_interval(right: int, n: int) -> None:
+    """The client may import nothing of the trainer's, nor the trainer of the client's: there are two of it."""
+    assert trainer_interval(right / n, n) == pytest.approx(interval(right, n), abs=1e-12)
 
 
 # --- the command --------------------------------------------------------------------------------
