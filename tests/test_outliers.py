@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from digits import convert
 from digits.image import Pixels, centre_of_mass
@@ -14,6 +15,7 @@ from tests.models import features, mnist
 from trainer import pen
 from trainer.outliers import looks_like_1, outliers, piece, several
 from trainer.pen import cropped
+from trainer.thresholds import DOUBTED, nearly_all
 
 DIGITS, LABELS = mnist(300)
 EVERY = np.repeat(np.arange(10, dtype=np.uint8), 30)
@@ -73,3 +75,10 @@ def test_several_digits_are_more_than_one_and_a_piece_is_less() -> None:
 def test_a_bar_is_no_piece_for_it_may_be_a_1() -> None:
     assert looks_like_1(np.ones((20, 4), np.float32))
     assert not looks_like_1(np.ones((20, 12), np.float32))
+
+
+@pytest.mark.parametrize("values", [np.linspace(0.2, 1, 5000), 1 - np.geomspace(1e-6, 4e-4, 5000)])
+def test_nearly_all_digits_reach_the_threshold_however_near_to_1_they_are(values: NDArray[np.float64]) -> None:
+    least = nearly_all(values.astype(np.float32))
+    assert (values < least).mean() <= DOUBTED
+    assert values.min() - 1e-3 <= least <= np.quantile(values, DOUBTED)
