@@ -85,6 +85,11 @@ def h5_file(config: dict[str, Any], weights: dict[str, NDArray[np.float32]]) -> 
         group = h5.create_group("model_weights")
         for path, array in weights.items():
             group[path] = array
+        layers = list(dict.fromkeys(path.partition("/")[0] for path in weights))
+        group.attrs["layer_names"] = layers  # Keras goes by these lists, and their order
+        for layer in layers:
+            own = [path.removeprefix(f"{layer}/") for path in weights if path.startswith(f"{layer}/")]
+            group[layer].attrs["weight_names"] = own
     return file.getvalue()
 
 

@@ -25,6 +25,7 @@ QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}".removesuffix(" True
 
 COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
     "compare": "say whether the difference between two models is more than noise",
+    "ensemble": "publish the mean of several models as one",
     "report": "make the page of a bundle anew, with practice sets",
     "runs": "train with many seeds, and summarise",
 }

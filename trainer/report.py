@@ -25,7 +25,7 @@ from digits.errors import Refused
 from trainer import named, plots
 from trainer.config import Config
 from trainer.evaluate import interval
-from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, section, table
+from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
 
 if TYPE_CHECKING:
     from trainer.fit import History
@@ -38,9 +38,11 @@ Facts = Mapping[str, Any]
 
 def render(manifest: Manifest, history: History, pictures: Mapping[str, bytes], practice: Facts | None = None) -> bytes:
     """Return the page. `pictures` are PNG by name, `practice` is what `make evaluate` wrote about this model."""
+    is_ensemble = "members" in manifest
     sections = [
-        headline(manifest), learning(history), mistaken(manifest), sureness(manifest), worst(manifest, pictures),
-        varied(pictures), handwriting(manifest, practice), proof(manifest), making(manifest),
+        headline(manifest), averaged(manifest) if is_ensemble else learning(history), mistaken(manifest),
+        sureness(manifest), worst(manifest, pictures), "" if is_ensemble else varied(pictures),
+        handwriting(manifest, practice), proof(manifest), making(manifest),
     ]  # fmt: skip
     title = f"Model {manifest['version']}"
     return (
@@ -112,6 +114,29 @@ def learning(history: History) -> str:
     )
 
 
+def averaged(manifest: Manifest) -> str:
+    """What an ensemble has in the place of a training."""
+    members = manifest["members"]
+    head = ("member", "architecture", "parameters", "right, validation set", "right, test set")
+    return section(
+        "What it is the mean of",
+        note(
+            f"The probabilities, and the presence, are the means of those of {len(members)} networks, each trained by "
+            "itself. How these did on the test set is what was found when they were published."
+        ),
+        f'<div class="scroll">{table(head, [member(facts) for facts in members])}</div>',
+    )
+
+
+def member(facts: Facts) -> tuple[str, ...]:
+    shares = (dig(facts, part, "accuracy", default=None) for part in ("validation", "test"))
+    return (
+        facts["version"], str(dig(facts, "model", "architecture", default="not known")),
+        plain(dig(facts, "model", "parameters", default=None)),
+        *("not known" if share is None else percent(share) for share in shares),
+    )  # fmt: skip
+
+
 def mistaken(manifest: Manifest) -> str:
     test = dig(manifest, "test", default={})
     if "confusion" not in test:
@@ -163,11 +188,13 @@ def sureness(manifest: Manifest) -> str:
         return section("How sure it is", lacking("confidence in bins"), thresholds)
     chart = plots.svg(plots.reliability(calibration["before"], calibration["after"]))
     sure = calibration["after"][-1]
+    is_ensemble = "members" in manifest
+    whose, unless = (" of each member, for their mean", "") if is_ensemble else ("", ", and it changes no digit")
     return section(
         "How sure it is",
         note(
-            f"One temperature, {calibration['temperature']:.2f}, fitted on the validation set, divides the logits: "
-            "below 1 it makes the network surer, above 1 less sure, and it changes no digit. Points on the line are as "
+            f"One temperature, {calibration['temperature']:.2f}, fitted on the validation set, divides the logits"
+            f"{whose}: below 1 it makes the network surer, above 1 less sure{unless}. Points on the line are as "
             f"often right as they say. Most images lie in the last bin: {sure['images']:,}, of which "
             f"{sure['accuracy']:.2%} are right at a mean confidence of {sure['confidence']:.2%}."
         ),
