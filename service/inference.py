@@ -24,44 +24,52 @@ from digits.image import SIDE, Pixels
 from service.errors import Problem
 from service.intake import Intake
 from service.items import SIGHT, Item, check_count, gather
+from service.pieces import Long, parse, pieces
 
-MOST_LISTS = 1 << 20  # or strings, in a body of JSON; parsing holds the interpreter's lock meanwhile
 PIXELS = SIDE * SIDE
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
 
 Content = Pixels | list[Item]  # (n, 28, 28), or n pictures
+Shape = tuple[int, ...]
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body. Raises `Problem`."""
-    value = parse_json(body)
+    value = parse(body)
     if not isinstance(value, dict):
         raise Problem(422, "invalid", "the JSON of a request is an object")
     return value
 
 
-def parse_json(body: bytes) -> Any:
-    """Return the JSON in a body. Raises `Problem`."""
-    if max(body.count(b"[") + body.count(b"{"), body.count(b'"') // 2) > MOST_LISTS:
-        raise Problem(413, "too_large", f"JSON may hold at most {MOST_LISTS:,} lists; send flatter ones, or tensors")
-    try:
-        return orjson.loads(body)
-    except ValueError as exc:
-        raise Problem(400, "malformed", f"JSON Parse error: {exc}") from exc
+def to_numbers(values: list[Any] | Long) -> tuple[NDArray[np.float64], Shape]:
+    """Return the numbers in nested lists of equal lengths, and their shape. Raises `Problem`."""
+    parts, shapes = zip(*map(numbers_of, pieces(values)), strict=True)
+    if len({shape[1:] for shape in shapes}) > 1:
+        raise uneven(1)
+    return np.concatenate(parts) if len(parts) > 1 else parts[0], (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
 
-def unnest(value: list[Any]) -> tuple[list[Any], tuple[int, ...]]:
+def numbers_of(values: list[Any]) -> tuple[NDArray[np.float64], Shape]:
+    leaves, shape = unnest(values)
+    return as_array(leaves), shape
+
+
+def unnest(value: list[Any]) -> tuple[list[Any], Shape]:
     """Return what is in nested lists of equal lengths, and their shape. Raises `Problem`."""
     shape = [len(value)]
     while value and type(value[0]) is list:
         if set(map(type, value)) != {list} or len(lengths := set(map(len, value))) != 1:
-            raise Problem(422, "invalid", f"Encountered list at unexpected size: lists at level {len(shape)} differ")
+            raise uneven(len(shape))
         shape += lengths
         value = list(chain.from_iterable(value))
     return value, tuple(shape)
 
 
-def to_numbers(values: list[Any]) -> NDArray[np.float64]:
+def uneven(level: int) -> Problem:
+    return Problem(422, "invalid", f"Encountered list at unexpected size: lists at level {level} differ")
+
+
+def as_array(values: list[Any]) -> NDArray[np.float64]:
     """Return what must all be numbers, and not true or false, as an array. Raises `Problem`."""
     kinds = set(map(type, values)) - {int, float}
     if kinds:

@@ -22,6 +22,7 @@ from digits.network import Judgements, Probabilities
 from service.errors import Problem
 from service.inference import PIXELS, Content, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
+from service.pieces import Long
 
 INPUT, PROBABILITIES = "image", "probabilities"
 OUTPUTS = {PROBABILITIES: slice(0, 10), "presence": slice(10, 11)}  # columns of judgements
@@ -143,9 +144,8 @@ def from_binary(tensor: dict[str, Any], shape: list[int], binary: memoryview) ->
 def from_json(tensor: dict[str, Any], shape: list[int]) -> Content:
     if tensor["datatype"] == "FP16":
         raise wrong("FP16 has no JSON; send it as binary data, or send FP32")
-    leaves, _ = unnest(data_of(tensor))
-    check_size(tensor, len(leaves), math.prod(shape), "elements")
-    numbers = to_numbers(leaves)
+    numbers, _ = to_numbers(data_of(tensor))
+    check_size(tensor, numbers.size, math.prod(shape), "elements")
     if tensor["datatype"] == "FP32":
         return to_pixels(numbers)
     pixels = numbers.clip(0, 255).astype(np.uint8)
@@ -160,7 +160,10 @@ def read_pictures(tensor: dict[str, Any], shape: list[int], binary: memoryview |
     check_count(count, max_images)
     if binary is not None:
         return [Item(content) for content in split(binary, count)]
-    leaves, _ = unnest(data_of(tensor))
+    data = data_of(tensor)
+    if isinstance(data, Long):
+        raise wrong("BYTES are strings of base64, not numbers")
+    leaves, _ = unnest(data)
     check_size(tensor, len(leaves), count, "elements")
     return [Item(from_base64(entry)) for entry in leaves]
 
@@ -249,11 +252,11 @@ def shape_of(tensor: dict[str, Any]) -> list[int]:
     return shape
 
 
-def data_of(tensor: dict[str, Any]) -> list[Any]:
+def data_of(tensor: dict[str, Any]) -> list[Any] | Long:
     if "shared_memory_region" in settings_of(tensor):
         raise Problem(501, "not_implemented", "shared memory is not supported")
     data = tensor.get("data")
-    if not isinstance(data, list):
+    if not isinstance(data, list | Long):
         raise wrong(f"input {shown(name_of(tensor))} needs 'data', a list, or a binary_data_size")
     return data
 

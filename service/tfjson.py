@@ -22,15 +22,25 @@ import orjson
 from digits.errors import BadImage
 from digits.network import Probabilities
 from service.errors import Problem
-from service.inference import Content, count_images, parse_json, to_numbers, to_pixels, unnest
+from service.inference import Content, count_images, to_numbers, to_pixels
 from service.items import Item, check_count, from_base64
+from service.pieces import PIECE, Long, elements, parse
 
 INPUT, SIGNATURE = "image", "serving_default"
 EMPTY = "JSON Parse error: The document is empty"
 LONGEST = 1000  # characters of a request that a message repeats; of an image it would be millions
 DEEPEST = 32  # lists in lists that are searched for what is wrong; images have four
-PRETTY = json.JSONEncoder(ensure_ascii=False, indent=4)
-KINDS = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number", type(None): "Null"}
+PRETTY = json.JSONEncoder(ensure_ascii=False, indent=4, default=lambda long: next(iter(long)))  # no more is shown
+MOST_BLANK = 8 * PIECE  # bytes of an image in numbers, most of which are blanks then
+KINDS = {
+    dict: "Object",
+    list: "Array",
+    Long: "Array",
+    str: "String",
+    int: "Number",
+    float: "Number",
+    type(None): "Null",
+}
 NUMBERS = {int, float}
 
 Explain = Callable[[list[Any], str], str | None]  # images, what they should be made of -> what is wrong with them
@@ -84,7 +94,7 @@ def read_regress(max_images: int, body: bytes) -> NoReturn:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    asked = parse_json(body)
+    asked = parse(body)
     if not isinstance(asked, dict):
         raise wrong(f"{quoted(asked)} Is not object")
     if not isinstance(asked.get("signature_name", ""), str):
@@ -98,6 +108,8 @@ def read_rows(asked: dict[str, Any], max_images: int) -> Content:
         only = "expecting only one of 'inputs' or 'instances' keys to exist "  # the space is that server's, too
         raise wrong(f"{quoted(asked)} Not formatted correctly {only}")
     rows = asked["instances"]
+    if isinstance(rows, Long):
+        return read_images(rows, max_images, lambda rows, made_of: explain_rows([""] * len(rows), rows, made_of))
     if not isinstance(rows, list):
         raise wrong(f"{quoted(asked)} Excepting 'instances' to be an list/array")  # as it says it
     if not rows:
@@ -121,7 +133,7 @@ def read_column(inputs: Any, max_images: int) -> Content:
         column = inputs[name]
     if is_picture(column):
         column = [column]
-    if not isinstance(column, list):
+    if not isinstance(column, list | Long):
         raise wrong("'inputs' must hold a list of images")
     return read_images(column, max_images, explain_column)
 
@@ -131,6 +143,8 @@ def examples_of(asked: dict[str, Any]) -> list[dict[str, Any]]:
     if "examples" not in asked:
         raise wrong(f"{quoted(asked)} When method is classify, key 'examples' is expected and was not found")
     examples = asked["examples"]
+    if isinstance(examples, Long):
+        examples = next(iter(examples))  # numbers or lists, so that the first one is refused
     if not isinstance(examples, list):
         raise wrong(f"{quoted(asked)} Expecting 'examples' value to be an list/array")
     if not examples:
@@ -167,29 +181,35 @@ def sole_input(index: int, row: dict[str, Any]) -> tuple[str, Any]:
     if len(row) > 1:
         other = next(name for name in row if name != INPUT)
         raise wrong(element(index, other) + f"JSON object: does not have named input: {other[:LONGEST]}")
-    return next(iter(row.items()))
+    ((name, value),) = row.items()
+    return name, at_once(value)
 
 
 def feature_of(example: dict[str, Any]) -> tuple[str, Any]:
     """Return the name and the value of the feature that holds the image."""
     if INPUT not in example and len(example) != 1:
         raise wrong(f"Feature: {INPUT} is required but could not be found")
-    return (INPUT, example[INPUT]) if INPUT in example else next(iter(example.items()))
+    name = INPUT if INPUT in example else next(iter(example))
+    return name, at_once(example[name])
 
 
-def read_images(values: list[Any], max_images: int, explain: Explain) -> Content:
+def at_once(value: Any) -> Any:
+    """Return an image that is written at length as a list after all."""
+    return list(elements(value)) if isinstance(value, Long) and len(value.text) <= MOST_BLANK else value
+
+
+def read_images(values: list[Any] | Long, max_images: int, explain: Explain) -> Content:
     """Read pictures in base64, or numbers, and have it explained why they are neither."""
-    if values and is_picture(values[0]):
+    if isinstance(values, list) and values and is_picture(values[0]):
         check_count(len(values), max_images)
         items = [Item(decode(value)) for value in values]
         if any(isinstance(item.content, BadImage) for item in items):
             raise wrong(explain(values, "string") or "one holds a picture, and another none")
         return items
     try:
-        leaves, shape = unnest(values)
-        numbers = to_numbers(leaves)
+        numbers, shape = to_numbers(values)
     except Problem as exc:
-        raise wrong(explain(values, "float") or str(exc)) from exc
+        raise wrong(explain(list(elements(values)), "float") or str(exc)) from exc
     count_images(shape, max_images)
     return to_pixels(numbers)
 

@@ -24,6 +24,7 @@ from service import schemas
 from service.api import create_api
 from service.app import create_app
 from service.engine import Engine, Models
+from service.pieces import PIECE
 from service.settings import Settings
 from tests.conftest import Serve
 from tests.models import mnist, png, publish, templates
@@ -241,6 +242,17 @@ async def test_a_threshold_is_any_number_that_json_has(client: httpx.AsyncClient
     assert response.status_code == 200
 
 
+async def test_in_json_of_many_images_each_keeps_its_place(client: httpx.AsyncClient) -> None:
+    pixels: list[Any] = IMAGES.tolist()
+    pixels[40] = [[0] * 28] * 27
+    body = json.dumps({"pixels": pixels}).encode()
+    assert len(body) > PIECE
+    answer = (await client.post("/predict", content=body, headers=JSON)).json()["predictions"]
+    assert [item["index"] for item in answer if "error" in item] == [40]
+    expected = (await client.post("/predict", content=npy(IMAGES), headers=NPY)).json()["predictions"]
+    assert [item for item in answer if "error" not in item] == [item for item in expected if item["index"] != 40]
+
+
 async def test_whole_numbers_are_pixels_however_json_writes_them(client: httpx.AsyncClient) -> None:
     plain = json.dumps({"pixels": [IMAGES[0].tolist()]})
     bodies = [plain, *(plain.replace("[0, ", f"[{zero}, ") for zero in ("0.0", "0e0", "0E0", "-0.0"))]
@@ -367,6 +379,8 @@ async def test_when_no_image_can_be_read_the_status_is_422(client: httpx.AsyncCl
         ({"json": {"images": []}}, 422, "no_images"),
         ({"json": {"images": [""] * 101}}, 413, "too_many_images"),
         ({"json": {"pixels": [[]] * 3000}}, 413, "too_many_images"),
+        ({"json": {"pixels": [[]] * 30_000}}, 413, "too_many_images"),
+        ({"json": {"images": [0] * 60_000}}, 413, "too_many_images"),
         ({"content": npy(IMAGES)[:-1], "headers": NPY}, 422, "bad_pixels"),
         ({"content": npy(IMAGES) + b"x", "headers": NPY}, 422, "bad_pixels"),
         ({"content": npy(IMAGES[:2] / 255), "headers": NPY}, 422, "bad_pixels"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.pieces import PIECE
 from service.settings import Settings
 from tests.conftest import Serve
 from tests.models import mnist, png
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 IMAGES, LABELS = mnist(3)
 UNIT = (IMAGES / np.float32(255)).astype(np.float32)
+MANY = np.tile(UNIT, (8, 1, 1))  # of which JSON is parsed in pieces
 MODEL = "/v1/models/digits"
 FILES = [{"b64": base64.b64encode(png(image)).decode()} for image in IMAGES]
 
@@ -74,6 +77,46 @@ async def test_rows_and_columns_named_or_not_get_the_answer_of_predict(
         assert (response.status_code, response.headers["content-type"]) == (200, "application/json"), response.text
         assert response.json().keys() == {key}
         np.testing.assert_allclose(response.json()[key], expected, rtol=0, atol=1e-6)
+
+
+async def test_many_numbers_are_answered_as_few_are(client: httpx.AsyncClient, expected: NDArray[np.float64]) -> None:
+    for numbers in (MANY.tolist(), MANY[..., np.newaxis].tolist(), MANY.reshape(-1, 784).tolist()):
+        for body, key in (
+            ({"instances": numbers}, "predictions"), ({"inputs": numbers}, "outputs"),
+            ({"inputs": {"image": numbers}}, "outputs"),
+        ):  # fmt: skip
+            assert len(json.dumps(body)) > PIECE
+            response = await client.post(f"{MODEL}:predict", json=body)
+            np.testing.assert_allclose(response.json()[key], np.tile(expected, (8, 1)), rtol=0, atol=1e-6)
+    blank = json.dumps({"instances": [{"image": UNIT[0, ..., np.newaxis].tolist()}]}, indent=8)
+    assert len(blank) > PIECE
+    response = await client.post(f"{MODEL}:predict", content=blank)
+    np.testing.assert_allclose(response.json()["predictions"], expected[:1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"instances": MANY.reshape(-1).tolist()}, "unexpected shape"),
+        ({"instances": [*MANY.tolist(), 0.5]}, "Failed to process element: 24 of 'instances' list."),
+        ({"instances": [*MANY.tolist(), [[0.5] * 28] * 27]}, "Failed to process element: 24 of 'instances' list."),
+        ({"inputs": [*MANY.tolist(), [0.5]]}, "Encountered list at unexpected size: 1 at level: 1 expected size: 28"),
+        ({"signature_name": MANY.tolist()}, "'signature_name' key must be a string value"),
+        ({"instances": [{"image": MANY.reshape(-1).tolist()}]}, "unexpected shape"),
+        ({"instances": MANY.tolist(), "inputs": 1}, "expecting only one of 'inputs' or 'instances' keys"),
+    ],
+)
+async def test_what_is_wrong_among_many_numbers_is_said_as_among_few(
+    client: httpx.AsyncClient, body: dict[str, Any], message: str
+) -> None:
+    assert len(json.dumps(body)) > PIECE
+    response = await client.post(f"{MODEL}:predict", json=body)
+    assert (response.status_code, message in error(response)) == (400, True), response.text[:300]
+
+
+async def test_many_numbers_are_no_examples(client: httpx.AsyncClient) -> None:
+    response = await client.post(f"{MODEL}:classify", json={"examples": MANY.tolist()})
+    assert (response.status_code, "Example must be JSON object but got JSON Array" in error(response)) == (400, True)
 
 
 async def test_a_single_file_may_be_a_column(client: httpx.AsyncClient, expected: NDArray[np.float64]) -> None:

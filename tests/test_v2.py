@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from service.pieces import PIECE
 from service.settings import Settings
 from tests.conftest import Serve
 from tests.models import mnist, png, publish
@@ -114,6 +115,22 @@ async def test_numbers_get_the_answer_of_predict_in_json_and_in_bytes(
     for options in asked:
         np.testing.assert_allclose(rows(await client.post(INFER, **options)), expected, rtol=0, atol=2e-3)
     np.testing.assert_allclose(rows(await client.post(INFER, **asked[0])), expected, rtol=0, atol=1e-6)
+
+
+async def test_json_of_many_numbers_is_that_of_few(client: httpx.AsyncClient, expected: NDArray[np.float64]) -> None:
+    many = np.tile(UNIT, (8, 1, 1))
+    for numbers in (many, many[..., np.newaxis], many.reshape(-1)):
+        sent = tensor(numbers, shape=list(many.shape))
+        assert len(json.dumps(sent)) > PIECE
+        np.testing.assert_allclose(
+            rows(await client.post(INFER, json={"inputs": [sent]})), np.tile(expected, (8, 1)), rtol=0, atol=1e-6
+        )
+    for wrong, message in (
+        ({"shape": [23, 28, 28]}, "its shape needs"), ({"datatype": "BYTES", "shape": [3]}, "strings of base64"),
+        ({"data": [*many.tolist(), [0.5] * 28]}, "lists at level"), ({"data": [*many.tolist(), 0.5]}, "lists at level"),
+    ):  # fmt: skip
+        response = await client.post(INFER, json={"inputs": [tensor(many) | wrong]})
+        assert (response.status_code, message in error(response)) == (400, True), response.text
 
 
 async def test_pictures_are_looked_at_as_in_predict(client: httpx.AsyncClient, expected: NDArray[np.float64]) -> None:
@@ -356,7 +373,7 @@ async def test_a_wrong_request_is_refused_with_a_sentence(
 
 async def test_json_of_too_many_lists_is_not_even_parsed(published: Path, serve: Serve) -> None:
     async with serve(Settings(models=published)) as client:
-        response = await client.post(INFER, content=b'{"inputs": [' + b"[]," * 1_100_000 + b"[]]}")
+        response = await client.post(INFER, content=b'{"inputs": [' + b"{}," * 1_100_000 + b"{}]}")
     assert (response.status_code, "lists" in error(response)) == (413, True)
 
 
