@@ -11,7 +11,7 @@ import signal
 import sys
 
 from digits.conversion import Conversion
-from service.settings import Settings
+from service.settings import Settings, misspelt
 
 
 def main() -> int:
@@ -22,6 +22,8 @@ def main() -> int:
     except (ValueError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2
+    for sentence in misspelt():
+        print(f"warning: {sentence}", file=sys.stderr)
     conversion = Conversion()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's; no matrices here, and threads don't go with forks
     from digits import bundle

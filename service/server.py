@@ -30,7 +30,12 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listening in (item for server in self.servers for item in server.sockets):
             host, port = listening.getsockname()[:2]
-            logger.info("ready on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+            tell("ready on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+
+
+def tell(message: str, *arguments: object) -> None:
+    """Log at the level of information, but whatever the level is: a port that was free is found out nowhere else."""
+    logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, arguments, None))
 
 
 def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[], object]) -> int:

@@ -40,7 +40,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the environment. Raises `ValueError` with a sentence that names the variable."""
-        config = Config(environ=environ, env_prefix="DIGITS_")
+        config = Config(environ=environ, env_prefix=PREFIX)
         values: dict[str, Any] = {
             item.name: config(item.name.upper(), type(item.default), item.default) for item in fields(cls)
         }
@@ -79,6 +79,19 @@ class Settings:
         return self.threads or cores()
 
 
+def misspelt(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a sentence for each variable that is nearly a setting; clients and clusters have some of this prefix."""
+    known = {item.name.upper() for item in fields(Settings)}
+    others = {name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX)} - known
+    if not others:
+        return []
+    from difflib import get_close_matches  # milliseconds, which most starts do without
+
+    nearest = {name: get_close_matches(name.upper(), known, 1) for name in sorted(others)}
+    return [f"{PREFIX}{name} is no setting; did you mean {PREFIX}{near[0]}?" for name, near in nearest.items() if near]
+
+
+PREFIX = "DIGITS_"
 MOST_PROCESSES = 4  # unless more are asked for: each may take 800 MB for a moment, with a large picture
 FORKS = sys.platform == "linux"  # and spreads connections over the processes; see `service.workers`
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")

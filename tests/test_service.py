@@ -141,6 +141,13 @@ def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path) -> None:
         pass
 
 
+def test_a_misspelt_setting_is_warned_of_and_the_port_is_told_at_any_level(published: Path) -> None:
+    with serve(published, log_level="critical", max_image=7) as server:
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+    assert server.log[0] == "warning: DIGITS_MAX_IMAGE is no setting; did you mean DIGITS_MAX_IMAGES?\n"
+    assert [line for line in server.log[1:] if "ready on" not in line] == []
+
+
 def test_several_workers_share_a_port(published: Path) -> None:
     with serve(published, workers=2) as server:
         for _ in range(10):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from digits.cores import cores
-from service.settings import Settings
+from service.settings import Settings, misspelt
 
 
 def test_defaults() -> None:
@@ -44,3 +44,21 @@ def test_every_field_is_read_from_its_variable() -> None:
 def test_a_wrong_value_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"DIGITS_{name}"):
         Settings.from_env({f"DIGITS_{name}": value})
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("DIGITS_MAX_IMAGE", "DIGITS_MAX_IMAGES"), ("DIGITS_WORKER", "DIGITS_WORKERS"),
+        ("DIGITS_BATCH", "DIGITS_MAX_BATCH"), ("DIGITS_LOGLEVEL", "DIGITS_LOG_LEVEL"),
+        ("DIGITS_port", "DIGITS_PORT"), ("DIGITS_MODEL", "DIGITS_MODELS"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_variable_is_told_with_the_setting_that_it_may_be(name: str, setting: str) -> None:
+    assert misspelt({name: "1", "DIGITS_PORT": "1"}) == [f"{name} is no setting; did you mean {setting}?"]
+
+
+def test_variables_of_clients_clusters_and_others_are_no_misspelt_settings() -> None:
+    others = ["URL", "API_KEY", "FLAGS", "REPOSITORY", "SERVICE_HOST", "SERVICE_PORT", "PORT_8000_TCP_ADDR"]
+    assert not misspelt({f"DIGITS_{name}": "1" for name in others} | {"DIGIT_PORT": "1", "PATH": "/"})
+    assert not misspelt({f"DIGITS_{item.name.upper()}": "1" for item in fields(Settings)})
