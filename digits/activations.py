@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from digits.graph import Graph, Tensor
 
@@ -13,7 +14,7 @@ def linear(graph: Graph, x: Tensor) -> Tensor:
     return x
 
 
-def simple(operator: str, **attributes: float) -> Activation:
+def simple(operator: str, **attributes: Any) -> Activation:
     return lambda graph, x: graph.add(operator, [x], x.shape, **attributes)
 
 

@@ -21,6 +21,7 @@ from digits.errors import BadModel
 
 MAX_ELEMENTS = 1 << 20  # floats in one tensor of one image: 4 MiB
 MAX_TOTAL = 1 << 24  # floats in all of them together, which may be needed at once: 64 MiB
+MAX_WORK = 2_000_000_000  # multiplications for one image, about 50 ms; the classic network takes 2.6 million
 MAX_NODES = 2_000
 
 Shape = tuple[int, ...]  # without the batch, channels last: (28, 28, 1)
@@ -43,14 +44,20 @@ class Graph:
     constants: list[onnx.TensorProto] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     elements: int = 0  # in all tensors of one image
+    work: int = 0  # multiplications for one image, or what takes as long
 
-    def add(self, operator: str, inputs: Sequence[Tensor | str], shape: Shape, **attributes: Any) -> Tensor:
-        """Append a node; its output lies the way its first input does."""
+    def add(
+        self, operator: str, inputs: Sequence[Tensor | str], shape: Shape, *, each: int = 1, **attributes: Any
+    ) -> Tensor:
+        """Append a node; its output lies the way its first input does, and takes `each` multiplications a number."""
         if math.prod(shape) > MAX_ELEMENTS:
             raise BadModel("too_large", f"a layer's output of shape {shape} is more than {MAX_ELEMENTS:,} numbers")
         self.elements += math.prod(shape)
         if self.elements > MAX_TOTAL:
             raise BadModel("too_large", f"the outputs of all layers are more than {MAX_TOTAL:,} numbers")
+        self.work += each * math.prod(shape)
+        if self.work > MAX_WORK:
+            raise BadModel("too_large", f"the model takes more than {MAX_WORK:,} multiplications an image")
         if len(self.nodes) >= MAX_NODES:
             raise BadModel("too_large", f"the model takes more than {MAX_NODES:,} operations")
         names = [item if isinstance(item, str) else item.name for item in inputs]

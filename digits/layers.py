@@ -85,19 +85,20 @@ def is_integer(value: Any) -> bool:
 def dense(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     x = graph.channels_last(x)
     units = layer.integer("units")
-    kernel = layer.weight("kernel", (x.shape[-1], units))
+    c = x.shape[-1]
+    kernel = layer.weight("kernel", (c, units))
     shape = (*x.shape[:-1], units)
     if layer.flag("use_bias"):
         layer.expect("kernel", "bias")
         bias = layer.weight("bias", (units,))
         if len(shape) == 1:
-            y = graph.add("Gemm", [x, graph.constant(kernel), graph.constant(bias)], shape)
+            y = graph.add("Gemm", [x, graph.constant(kernel), graph.constant(bias)], shape, each=c)
         else:
-            y = graph.add("MatMul", [x, graph.constant(kernel)], shape)
+            y = graph.add("MatMul", [x, graph.constant(kernel)], shape, each=c)
             y = graph.add("Add", [y, graph.constant(bias)], shape)
     else:
         layer.expect("kernel")
-        y = graph.add("MatMul", [x, graph.constant(kernel)], shape)
+        y = graph.add("MatMul", [x, graph.constant(kernel)], shape, each=c)
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
 
@@ -119,7 +120,7 @@ def conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
         window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
     )
     y = graph.add(
-        "Conv", inputs, (rows, columns, filters),
+        "Conv", inputs, (rows, columns, filters), each=math.prod(size) * c // groups,
         strides=strides, dilations=dilation, group=groups, pads=[top, left, bottom, right],
     )  # fmt: skip
     return activate(graph, layer, y, layer.get("activation", "linear"))
@@ -146,7 +147,7 @@ def separable_conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     inputs: list[Tensor | str] = [y, graph.constant(mixing.transpose(3, 2, 0, 1))]
     if bias:
         inputs.append(graph.constant(layer.weight("bias", (filters,))))
-    y = graph.add("Conv", inputs, (*y.shape[:2], filters))
+    y = graph.add("Conv", inputs, (*y.shape[:2], filters), each=y.shape[2])
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
 
@@ -163,7 +164,7 @@ def by_channel(graph: Graph, layer: Layer, x: Tensor, name: str, bias: Array | N
         window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
     )
     return graph.add(
-        "Conv", inputs, (rows, columns, c * many),
+        "Conv", inputs, (rows, columns, c * many), each=math.prod(size),
         strides=strides, dilations=dilation, group=c, pads=[top, left, bottom, right],
     )  # fmt: skip
 
@@ -203,15 +204,16 @@ def pool2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     )
     operator = "MaxPool" if layer.kind == "MaxPooling2D" else "AveragePool"  # neither counts what is padded
     return graph.add(
-        operator, [x], (rows, columns, c), kernel_shape=size, strides=strides, pads=[top, left, bottom, right]
-    )
+        operator, [x], (rows, columns, c), each=math.prod(size),
+        kernel_shape=size, strides=strides, pads=[top, left, bottom, right],
+    )  # fmt: skip
 
 
 def global_pooling2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     require_channels_last(layer)
     x = graph.channels_first(x)
-    c = x.shape[2]
-    y = graph.add(layer.kind.removesuffix("ing2D"), [x], (1, 1, c))  # GlobalAveragePool, GlobalMaxPool
+    h, w, c = x.shape
+    y = graph.add(layer.kind.removesuffix("ing2D"), [x], (1, 1, c), each=h * w)  # GlobalAveragePool, GlobalMaxPool
     return y if layer.get("keepdims", False) is True else graph.reshape(y, (c,))
 
 

@@ -208,6 +208,19 @@ def unallocated() -> bytes:
     return model(sequential(image_input(), layer("Flatten"), wide, dense()), {}, vandal)
 
 
+def with_wide_window(side: int, layers: int = 1) -> bytes:
+    """Convolve an image of a side with a window of that side, which takes its fourth power of multiplications."""
+    windows = [
+        layer("Conv2D", name=f"conv{index}", filters=1, kernel_size=side, padding="same", use_bias=False)
+        for index in range(layers)
+    ]
+    padding = layer("ZeroPadding2D", padding=(side - 28) // 2)
+    config = sequential(image_input(), padding, *windows, layer("GlobalAveragePooling2D"), dense())
+    arrays: Arrays = {f"conv{index}/kernel": np.zeros((side, side, 1, 1), np.float32) for index in range(layers)}
+    arrays |= {"dense/kernel": np.zeros((1, 10), np.float32), "dense/bias": np.zeros(10, np.float32)}
+    return model(config, arrays)
+
+
 def flipped(data: bytes, seed: int) -> bytes:
     """Change from one to eight bytes, a third of the time within the first 2,048, where the structure is."""
     random = np.random.default_rng(seed)
