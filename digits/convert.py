@@ -44,6 +44,7 @@ INPUT_SHAPES: tuple[Shape, ...] = ((28, 28), (28, 28, 1), (784,))
 KINDS = {"Sequential", "Functional", "Model"}  # the last one is what Keras called a Functional before 2.5
 MODULES = {"keras", "tf_keras", "tensorflow"}  # the top level of where Keras' own classes lie
 LINEAR = {"Gemm", "MatMul", "Conv", "Add", "Mul"}  # operators whose results can be logits
+BLENDING = {"Add", "Mul", "Mean"}  # of these, the ones that make neither probabilities nor logits of a softmax
 TRANSPARENT = {"Reshape", "Transpose", "GlobalAveragePool", "AveragePool"}  # what goes through stays what it is
 Key = tuple[str, int]  # a layer's name and which of its calls
 Weights = dict[str, Array]
@@ -361,7 +362,26 @@ def as_probabilities(graph: Graph, x: Tensor) -> Tensor:
     kind = last[0].op_type if len(last) == 1 else "Mean"
     if kind not in LINEAR:
         raise BadModel("unsupported", f"the model ends in {kind}, which gives no probabilities; use softmax")
+    if blends_softmax(graph, x.name):
+        message = "the model ends in sums or products of a softmax, which are no probabilities; use softmax, or Average"
+        raise BadModel("unsupported", message)
     return graph.add("Softmax", [x], x.shape, axis=-1)
+
+
+def blends_softmax(graph: Graph, name: str) -> bool:
+    """Tell whether a value comes from a softmax by way of nothing but sums, products, means and shapes."""
+    makers = {node.output[0]: node for node in graph.nodes}
+    waiting, seen = [name], set[str]()
+    while waiting:
+        node = makers.get(at := waiting.pop())
+        if node is None or at in seen:  # a constant, or known
+            continue
+        seen.add(at)
+        if node.op_type == "Softmax":
+            return True
+        if node.op_type in BLENDING | TRANSPARENT:
+            waiting += node.input
+    return False
 
 
 def ends(graph: Graph, name: str) -> list[onnx.NodeProto]:

@@ -285,9 +285,7 @@ def test_logits_become_probabilities(keras: Any, pixels: Pixels, tmp_path: Path)
     pooled = [layers.Conv2D(10, 3, activation="linear"), layers.GlobalAveragePooling2D()]
     for model in (dense, keras.Sequential([keras.Input((28, 28, 1)), *pooled])):
         randomise(model)
-        logits = answers(model, pixels / 255)
-        exponentials = np.exp(logits - logits.max(1, keepdims=True))
-        expected = exponentials / exponentials.sum(1, keepdims=True)
+        expected = softmax(answers(model, pixels / 255))
         assert expected.std() > 0.01
         np.testing.assert_allclose(network_of(model, tmp_path)(pixels), expected, rtol=0, atol=TOLERANCE)
 
@@ -327,6 +325,34 @@ def test_a_mean_of_anything_but_probabilities_is_refused(keras: Any, tmp_path: P
     members = [layers.Dense(10, activation=name)(image) for name in ("softmax", "sigmoid")]
     with pytest.raises(BadModel, match="ends in Mean"):
         network_of(keras.Model(image, layers.Average()(members)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["Rescaling", "BatchNormalization", "Add", "Multiply", "Add of a Reshape"])
+def test_what_is_made_of_probabilities_gets_no_second_softmax(keras: Any, kind: str, tmp_path: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((784,))
+    first, second = (layers.Dense(10, activation="softmax")(image) for _ in range(2))
+    made = {
+        "Rescaling": lambda: layers.Rescaling(2.0)(first),
+        "BatchNormalization": lambda: layers.BatchNormalization()(first),
+        "Add": lambda: layers.Add()([first, second]),
+        "Multiply": lambda: layers.Multiply()([layers.Dense(10)(image), second]),
+        "Add of a Reshape": lambda: layers.Reshape((10,))(layers.Add()([layers.Reshape((1, 10))(first)] * 2)),
+    }
+    with pytest.raises(BadModel, match="sums or products of a softmax"):
+        network_of(keras.Model(image, made[kind]()), tmp_path)
+
+
+def test_a_softmax_further_inside_leaves_logits_logits(keras: Any, pixels: Pixels, tmp_path: Path) -> None:
+    layers = keras.layers
+    image = keras.Input((784,))
+    inner = layers.Dense(9, activation="softmax")(image)
+    logits = layers.Rescaling(3.0)(layers.BatchNormalization()(layers.Dense(10)(inner)))
+    model = keras.Model(image, logits)
+    randomise(model)
+    expected = softmax(answers(model, pixels / 255))
+    assert expected.std(0).mean() > 0.001
+    np.testing.assert_allclose(network_of(model, tmp_path)(pixels), expected, rtol=0, atol=TOLERANCE)
 
 
 def test_the_classic_has_225034_parameters(keras: Any, tmp_path: Path) -> None:
@@ -370,6 +396,12 @@ def compare(model: Any, pixels: Pixels, x: NDArray[Any], folder: Path) -> None:
     assert expected.std(0).mean() > 0.01, "the images must make a difference, or nothing is compared"
     assert expected.max(1).min() < 0.9, "the probabilities must not be settled"
     np.testing.assert_allclose(network_of(model, folder)(pixels), expected, rtol=0, atol=TOLERANCE)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(1, keepdims=True)
+    return shares
 
 
 def randomise(model: Any) -> None:
