@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 import digits_client
-from digits_client import AsyncClient, Client, Rejected, TimedOut, Unavailable, Unreachable, _client
+from digits_client import AsyncClient, BadAnswer, Client, Rejected, TimedOut, Unavailable, Unreachable, _client
 from digits_client._answers import Answer
 from digits_client._calls import persist
 from digits_client._drivers import run
@@ -347,6 +347,34 @@ async def test_images_may_come_from_an_async_iterator() -> None:
         assert [one.confidence async for one in client.predict_each(images())] == list(range(2000))
     with client_of(answered) as blocking, pytest.raises(TypeError, match="AsyncClient"):
         blocking.predict(images())  # type: ignore[call-overload]
+
+
+class Endless(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A body that goes on and on, and counts what was taken of it."""
+
+    taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            self.taken += 1 << 20
+            yield bytes(1 << 20)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+
+@pytest.mark.anyio
+async def test_an_answer_without_end_is_left() -> None:
+    for status in (200, 500):
+        body = Endless()
+        transport = httpx.MockTransport(lambda request: httpx.Response(status, stream=body))
+        with Client(transport=transport) as client, pytest.raises(BadAnswer, match="more than 67,108,864 bytes"):
+            client.predict(MANY[0])
+        async with AsyncClient(transport=transport) as asynchronous:
+            with pytest.raises(BadAnswer, match="more than 67,108,864 bytes"):
+                await asynchronous.predict(MANY[0])
+        assert body.taken == 2 * (65 << 20)
 
 
 class Slow(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 """The two ways to wait: threads for `Client`, tasks for `AsyncClient`. What for is none of their business.
 
-A driver serves one call. Its methods are those of `_calls.Driver`.
+A driver serves one call, whose answers it reads whole, and bounded. Its methods are those of `_calls.Driver`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import httpx
 
 from digits_client._answers import Answer
 from digits_client._calls import AT_ONCE
+from digits_client._exceptions import BadAnswer
 from digits_client._requests import Request
 
 T = TypeVar("T")
+
+MOST_BYTES = 64 << 20  # of one answer; a request of this client gets a few megabytes at most
 
 
 class Stopped(Exception):
@@ -43,8 +46,10 @@ class Threads:
         with self._http.stream(
             request.method, request.path, timeout=least(self._timeout, seconds), **request.options
         ) as response:
-            body = b"".join(in_time(response.iter_bytes(), end))
-        return Answer(response.status_code, response.headers, body)
+            body = bytearray()
+            for piece in in_time(response.iter_bytes(), end):
+                extend(body, piece)
+        return Answer(response.status_code, response.headers, bytes(body))
 
     async def sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
@@ -84,13 +89,18 @@ class Tasks:
 
     async def send(self, request: Request, seconds: float) -> Answer:
         try:
-            async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                response = await self._http.request(
+            async with (
+                asyncio.timeout(None if math.isinf(seconds) else seconds),
+                self._http.stream(
                     request.method, request.path, timeout=least(self._timeout, seconds), **request.options
-                )
+                ) as response,
+            ):
+                body = bytearray()
+                async for piece in response.aiter_bytes():
+                    extend(body, piece)
         except TimeoutError as exc:
             raise httpx.ReadTimeout("the time for the call is up") from exc
-        return Answer(response.status_code, response.headers, response.content)
+        return Answer(response.status_code, response.headers, bytes(body))
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -122,6 +132,13 @@ def least(timeout: float | None, seconds: float) -> float | None:
     """Return the shorter of two times; httpx takes None for no end."""
     shorter = min(math.inf if timeout is None else timeout, seconds)
     return None if math.isinf(shorter) else shorter
+
+
+def extend(body: bytearray, piece: bytes) -> None:
+    """Raises `BadAnswer` where more and more comes."""
+    body += piece
+    if len(body) > MOST_BYTES:
+        raise BadAnswer(f"the answer has more than {MOST_BYTES:,} bytes, which no answer of this service has")
 
 
 def in_time(pieces: Iterable[bytes], end: float) -> Iterator[bytes]:
