@@ -40,6 +40,10 @@ class Conversion:
             raise BadModel("unreadable", f"reading the model failed (exit status {status}): {last}")
         return made
 
+    def end(self) -> None:
+        """Have `finish`, in whatever thread, come to an end at once."""
+        self._child.kill()
+
     def __enter__(self) -> Self:
         return self
 

@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +26,7 @@ from watchfiles import awatch
 
 from digits import bundle, network
 from digits.bundle import Bundle, Manifest
-from digits.conversion import Conversion, convert
+from digits.conversion import Conversion
 from digits.errors import BadModel, Refused
 from digits.image import SIDE, Pixels
 from digits.network import Judgements, Network
@@ -35,6 +35,7 @@ from service.counts import Counts
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
 LOOP_SECONDS = 2e-3  # for which the event loop may be held; a visit to a thread takes about a twentieth of it
+PATIENCE = 15.0  # seconds for which a start waits for its model before it answers that there is none
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
 
@@ -118,6 +119,8 @@ class Models:
         self._seen: Any = None  # the fingerprint of what was tried last
         self._one_at_a_time = asyncio.Lock()
         self._ahead: Future[Read] | None = None  # what was read before there was an event loop
+        self._late = False  # it took too long
+        self._conversion: Conversion | None = None  # that goes on
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
         self._patience = LOOK_AGAIN
 
@@ -129,29 +132,44 @@ class Models:
         return self._engine
 
     @contextmanager
-    def reading(self, conversion: Conversion) -> Iterator[None]:
-        """Read and convert the model in a thread, which has ended when the block has."""
+    def reading(self, conversion: Conversion, seconds: float = PATIENCE) -> Iterator[None]:
+        """Read and convert the model in a thread, which ends with the block, or so many seconds later at most."""
         self._seen = fingerprint(self.folder)
         with conversion, ThreadPoolExecutor(1, "reading") as pool:
-            self._ahead = pool.submit(self._read, conversion.finish)
+            ahead = pool.submit(self._read, conversion.finish)
             network.prepare()
             yield
+            if wait([ahead], seconds).done:
+                self._ahead = ahead
+            else:  # `watched` begins anew, while requests are answered
+                conversion.end()
+                self._late, self._seen = True, None
+                self.refusal = f"the model is still being read, for more than {seconds:g} s"
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Load the model that is there, then follow the folder until the end."""
+        """Load the model that is there, or let that go on if it takes long; then follow the folder until the end."""
         stop = asyncio.Event()
         loading = asyncio.create_task(asyncio.to_thread(self._load)) if self._ahead else None
         follower = asyncio.create_task(self._follow(stop))
         await asyncio.sleep(0)  # both begin; what changes before the second one watches is seen below
-        if loading:
-            await self._take_up(loading)
-        await self.refresh()
+        first = asyncio.create_task(self._begin(loading))
+        await asyncio.wait([first], timeout=0 if self._late else PATIENCE)
+        if first.done():
+            await first
         try:
             yield
         finally:
             stop.set()
+            first.cancel()
+            if self._conversion:
+                self._conversion.end()
             await follower
+
+    async def _begin(self, loading: Awaitable[Loaded] | None) -> None:
+        if loading:
+            await self._take_up(loading)
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Take up what the folder says now, unless it is served already or was just refused."""
@@ -197,10 +215,14 @@ class Models:
     def _load(self) -> Loaded:
         """Return the engine of the current bundle, or None when it is served already; and what is to be said."""
         ahead, self._ahead = self._ahead, None
-        found, model, ignored = ahead.result() if ahead else self._read()
+        found, model, ignored = ahead.result() if ahead else self._read(self._convert)
         return load(found, model) if model else None, ignored
 
-    def _read(self, convert: Callable[[bytes], bytes] = convert) -> Read:
+    def _convert(self, h5: bytes) -> bytes:
+        with Conversion() as self._conversion:
+            return self._conversion.finish(h5)
+
+    def _read(self, convert: Callable[[bytes], bytes]) -> Read:
         found, ignored = bundle.read_served(self.folder, self.default), bundle.ignored(self.folder)
         served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
         return found, None if served else convert(found.h5), ignored

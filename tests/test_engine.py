@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from digits import bundle
+from digits.conversion import Conversion
 from service.engine import Models, NoModel
 from tests.models import dense_h5, mnist, publish, templates
 
@@ -159,3 +161,17 @@ async def test_after_a_refusal_a_good_bundle_is_taken_up(tmp_path: Path, h5: byt
         await until(lambda: version(models) == made.version)
         assert models.refusal is not None
         assert "is not served, since" in models.refusal  # the bad file still lies there
+
+
+async def test_a_model_that_takes_long_to_read_keeps_no_port_closed(tmp_path: Path, h5: bytes) -> None:
+    """It is read anew, while those who ask hear that there is none yet."""
+    made = publish(tmp_path, h5)
+    models = Models(tmp_path)
+    hanging = "import sys, threading; sys.stdin.buffer.read(); threading.Event().wait()"
+    with models.reading(Conversion((sys.executable, "-c", hanging)), seconds=0.1):
+        pass
+    async with models.watched():
+        with pytest.raises(NoModel, match="still being read"):
+            _ = models.engine
+        await until(lambda: version(models) == made.version)
+        assert models.refusal is None

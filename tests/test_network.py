@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from digits import conversion, convert, network
+from digits.conversion import Conversion
 from digits.errors import BadModel
 from digits.image import Pixels
 from digits.network import Network
@@ -128,6 +129,15 @@ def test_a_child_that_fails_makes_the_model_unreadable(script: str, reason: str)
     with pytest.raises(BadModel, match=reason) as refusal:
         conversion.convert(b"", command=python(script), seconds=0.5 if "wait" in script else 30)
     assert refusal.value.code == "unreadable"
+
+
+def test_a_conversion_can_be_ended_while_it_is_waited_for() -> None:
+    child = Conversion(python("import threading; threading.Event().wait()"))
+    with child, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(child.finish, b"")
+        child.end()
+        with pytest.raises(BadModel, match="exit status -9"):
+            waiting.result()
 
 
 def test_a_child_that_does_not_read_its_input_is_no_matter() -> None:
