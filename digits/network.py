@@ -13,6 +13,9 @@ from digits.conversion import convert
 from digits.errors import BadModel
 from digits.image import SIDE, Pixels
 
+CLASSES = 10
+DIGITS, PRESENCE, COLUMNS = slice(CLASSES), CLASSES, CLASSES + 1  # of judgements
+
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
 Judgements = NDArray[np.float32]  # (n, 11): probabilities, and then the presence of a digit, from 0 to 1
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.network import Judgements
+from digits.network import COLUMNS, DIGITS, Judgements
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
@@ -19,12 +20,12 @@ from service.wishes import PredictWishes
 FEW = 64  # images of an answer that is written in less time than it takes to get to a thread and back
 
 
+@dataclass(frozen=True, slots=True)
 class Predictor:
     """Answers requests with what the engine of the moment makes of their images."""
 
-    def __init__(self, intake: Intake, models: Models) -> None:
-        self.intake = intake
-        self.models = models
+    intake: Intake
+    models: Models
 
     async def answer(self, request: Request) -> Response:
         """Raises `NoModel`, `Problem`, `QueueFull` and `ClientDisconnect`."""
@@ -45,7 +46,7 @@ class Predictor:
     ) -> Response:
         status = 200 if len(images.refused) < len(rows) else 422
         if to_npy:
-            return Response(as_npy(rows[:, :10]), status, engine.headers, "application/x-npy")
+            return Response(as_npy(rows[:, DIGITS]), status, engine.headers, "application/x-npy")
         quick = len(rows) <= FEW and not wished.explain
         arguments = engine, images, rows, wished
         body = as_json(*arguments) if quick else await self.intake.off_loop(as_json, *arguments)
@@ -56,7 +57,7 @@ class Predictor:
         if not images.refused:
             return await self.intake.ask(engine, images.pixels)
         good = [index for index in range(len(images.pixels)) if index not in images.refused]
-        rows = np.full((len(images.pixels), 11), np.nan, np.float32)
+        rows = np.full((len(images.pixels), COLUMNS), np.nan, np.float32)
         if good:
             rows[good] = await self.intake.ask(engine, images.pixels[good])
         return rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from digits import reading
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels
-from digits.network import Judgements, Probabilities
+from digits.network import COLUMNS, Judgements, Probabilities
 from digits.pattern import Pattern
 from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
@@ -36,12 +37,12 @@ BOX = 20  # candidates that a box counts for, since it is looked at by itself
 UNSURE = "?"  # stands in the text for a digit that is none
 
 
+@dataclass(frozen=True, slots=True)
 class Reader:
     """Answers requests with the lines of digits in their images."""
 
-    def __init__(self, intake: Intake, models: Models) -> None:
-        self.intake = intake
-        self.models = models
+    intake: Intake
+    models: Models
 
     async def answer(self, request: Request) -> Response:
         """Raises `NoModel`, `Problem`, `QueueFull` and `ClientDisconnect`."""
@@ -86,7 +87,7 @@ class Reader:
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Judgements]:
         """Return the judgements of the candidates of each image; all go through the network together."""
         pixels = await self.intake.off_loop_slowly(together, surveys)
-        rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, 11), np.float32)
+        rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, COLUMNS), np.float32)
         counts = [survey.count if isinstance(survey, Survey) else 0 for survey in surveys]
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]
 

@@ -18,14 +18,14 @@ import orjson
 
 from digits.decode import identify
 from digits.errors import BadImage
-from digits.network import Judgements, Probabilities
+from digits.network import CLASSES, COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
 from service.errors import Problem
 from service.inference import PIXELS, Content, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 from service.pieces import Long
 
 INPUT, PROBABILITIES = "image", "probabilities"
-OUTPUTS = {PROBABILITIES: slice(0, 10), "presence": slice(10, 11)}  # columns of judgements
+OUTPUTS = {PROBABILITIES: DIGITS, "presence": slice(PRESENCE, COLUMNS)}  # columns of judgements
 DTYPES = {"FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}
 RAW = {PIXELS * np.dtype(kind).itemsize: np.dtype(kind) for kind in DTYPES.values()}  # by size of one image
 LENGTH = 4  # bytes, little-endian, before each element of BYTES
@@ -205,7 +205,7 @@ def read_classes(name: str, parameters: dict[str, Any]) -> int:
     classes = parameters["classification"]
     if name != PROBABILITIES or not is_whole(classes) or not classes:
         raise wrong(f"'classification' is a number of classes of {PROBABILITIES}, at least 1")
-    return min(int(classes), 10)
+    return min(int(classes), CLASSES)
 
 
 def read_id(value: Any) -> str | None:

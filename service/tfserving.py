@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.network import Judgements, Probabilities
+from digits.network import CLASSES, DIGITS, Judgements, Probabilities
 from service import errors, inference
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models, NoModel
@@ -50,13 +51,13 @@ MODELS = {"": MODEL, "_version": f"{MODEL}/versions/{{version}}", "_label": f"{M
 OF_MODEL, WITH_IMAGES = (400, 404, 503), (400, 404, 413, 415, 429, 503)  # what may be answered but 200
 
 
+@dataclass(frozen=True, slots=True)
 class V1:
     """Answers for one model of this name."""
 
-    def __init__(self, intake: Intake, models: Models, name: str) -> None:
-        self.intake = intake
-        self.models = models
-        self.name = name
+    intake: Intake
+    models: Models
+    name: str
 
     @property
     def protocol(self) -> Protocol:
@@ -107,7 +108,7 @@ class V1:
         version = number(self._engine(request))
         signature = {
             "inputs": {INPUT: tensor_info(f"{SIGNATURE}_{INPUT}:0", -1, 28, 28, 1)},
-            "outputs": {OUTPUT: tensor_info("StatefulPartitionedCall:0", -1, 10)},
+            "outputs": {OUTPUT: tensor_info("StatefulPartitionedCall:0", -1, CLASSES)},
             "method_name": "tensorflow/serving/predict", "defaults": {},
         }  # fmt: skip
         spec = {"name": self.name, "signature_name": "", "version": version}
@@ -154,7 +155,7 @@ class V1:
 
 def probabilities_of(rows: Judgements) -> Probabilities:
     """Leave out the presence of a digit: clients of a signature with one output get a list for each image."""
-    return np.ascontiguousarray(rows[:, :10])
+    return np.ascontiguousarray(rows[:, DIGITS])
 
 
 def check_version(request: Request, version: str) -> None:

@@ -9,6 +9,7 @@ extensions, all of which are named in `EXTENSIONS`.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from digits import __version__
-from digits.network import Judgements
+from digits.network import COLUMNS, Judgements
 from service import errors, inference, tensors
 from service.encodings import WINDOWS, deflate
 from service.endpoints import Operation, Protocol
@@ -31,7 +32,7 @@ from service.tensors import INPUT, OUTPUTS, Asked
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 PLATFORM = "onnxruntime_onnx"
 IMAGE = [28, 28, 1]  # as Keras has it
-WIDTHS = {name: columns.stop - columns.start for name, columns in OUTPUTS.items()}
+WIDTHS = {name: len(range(COLUMNS)[columns]) for name, columns in OUTPUTS.items()}
 JSON_LENGTH = "Inference-Header-Content-Length"
 ELSEWHERE = ("logging", "trace", "systemsharedmemory", "cudasharedmemory")  # below /v2
 UNSUPPORTED = ("trace/setting", "generate", "generate_stream")  # below a model
@@ -39,13 +40,13 @@ UNSUPPORTED = ("trace/setting", "generate", "generate_stream")  # below a model
 MODELS = {"": "/v2/models/{model}", "_version": "/v2/models/{model}/versions/{version}"}
 
 
+@dataclass(frozen=True, slots=True)
 class V2:
     """Answers for one model of this name, whose version is that of its bundle."""
 
-    def __init__(self, intake: Intake, models: Models, name: str) -> None:
-        self.intake = intake
-        self.models = models
-        self.name = name
+    intake: Intake
+    models: Models
+    name: str
 
     @property
     def protocol(self) -> Protocol:

@@ -16,7 +16,7 @@ import orjson
 
 from digits.errors import BadImage
 from digits.image import Pixels, Sight, as_png
-from digits.network import Judgements, Probabilities
+from digits.network import DIGITS, PRESENCE, Judgements, Probabilities
 from service.engine import Engine
 from service.items import Images
 from service.wishes import PredictWishes
@@ -43,7 +43,7 @@ def predictions(engine: Engine, images: Images, rows: Judgements, wishes: Predic
             yield failure(index, name, refused)
             continue
         pixels = images.pixels[index]
-        probabilities, presence = row[:10], row[10]
+        probabilities, presence = row[DIGITS], row[PRESENCE]
         order = probabilities.argsort()
         best = int(order[-1])
         reason = doubt(pixels, sight, presence, threshold)
