@@ -40,7 +40,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read the environment. Raises `ValueError` with a sentence that names the variable."""
-        config = Config(environ=environ, env_prefix=PREFIX)
+        config = Config(environ=without_links(environ), env_prefix=PREFIX)
         values: dict[str, Any] = {
             item.name: config(item.name.upper(), type(item.default), item.default) for item in fields(cls)
         }
@@ -77,6 +77,11 @@ class Settings:
     @property
     def threads_at_hand(self) -> int:
         return self.threads or cores()
+
+
+def without_links(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the DIGITS_PORT that Kubernetes gives to all that run beside a Service of the name `digits`."""
+    return {name: value for name, value in environ.items() if not value.startswith("tcp://") or name != "DIGITS_PORT"}
 
 
 def misspelt(environ: Mapping[str, str] = os.environ) -> list[str]:

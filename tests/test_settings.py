@@ -62,3 +62,7 @@ def test_variables_of_clients_clusters_and_others_are_no_misspelt_settings() -> 
     others = ["URL", "API_KEY", "FLAGS", "REPOSITORY", "SERVICE_HOST", "SERVICE_PORT", "PORT_8000_TCP_ADDR"]
     assert not misspelt({f"DIGITS_{name}": "1" for name in others} | {"DIGIT_PORT": "1", "PATH": "/"})
     assert not misspelt({f"DIGITS_{item.name.upper()}": "1" for item in fields(Settings)})
+
+
+def test_the_address_of_a_service_of_the_same_name_is_no_port() -> None:
+    assert Settings.from_env({"DIGITS_PORT": "tcp://10.96.0.12:80"}).port == Settings().port
