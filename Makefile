@@ -12,7 +12,7 @@ SOURCES := digits service trainer clients benchmarks notebooks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
-.PHONY: help up install train test check fix bench bench-peers evaluate lock
+.PHONY: help up install train test check fix browser bench bench-peers evaluate lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -37,6 +37,9 @@ fix: $(VENV)/dev  ## format, and mend what the linter can
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+browser: $(VENV)/browser  ## try all of /docs in Chromium, at the root and behind a prefix; needs chromium and chromium-driver
+	$(BIN)/python -m tests.browser
+
 bench: $(VENV)/dev $(BENCH_DIR)/digits/.made  ## measure the service beside bare ASGI and ONNX Runtime; needs wrk
 	$(BIN)/python -m benchmarks run $(ARGS)
 
@@ -55,7 +58,8 @@ lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with h
 $(VENV)/up: EXTRAS := client service build
 $(VENV)/run: EXTRAS := client service trainer build
 $(VENV)/dev: EXTRAS := client dev
-$(VENV)/up $(VENV)/run $(VENV)/dev: pyproject.toml clients/pyproject.toml constraints.txt
+$(VENV)/browser: EXTRAS := client service browser build
+$(VENV)/up $(VENV)/run $(VENV)/dev $(VENV)/browser: pyproject.toml clients/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digits needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python .ci/requirements.py installer > $(VENV)/requirements.txt
