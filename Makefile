@@ -12,7 +12,7 @@ SOURCES := digits service trainer clients benchmarks notebooks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
-.PHONY: help up install train test check fix browser bench bench-peers evaluate lock
+.PHONY: help up install train test check fix browser pythons bench bench-peers evaluate lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -39,6 +39,9 @@ fix: $(VENV)/dev  ## format, and mend what the linter can
 
 browser: $(VENV)/browser  ## try all of /docs in Chromium, at the root and behind a prefix; needs chromium and chromium-driver
 	$(BIN)/python -m tests.browser
+
+pythons: $(VENV)/dev  ## run the client's tests, from its wheel, under each Python that it names and PATH has
+	$(BIN)/python -m tests.pythons
 
 bench: $(VENV)/dev $(BENCH_DIR)/digits/.made  ## measure the service beside bare ASGI and ONNX Runtime; needs wrk
 	$(BIN)/python -m benchmarks run $(ARGS)

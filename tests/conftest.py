@@ -1,8 +1,8 @@
-"""What many tests start from: a published model, an application that serves it, a server on a port."""
+"""What many tests start from: a published model, an application that serves it, and what `tests.start` has."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from service.app import create_app
 from service.engine import Models
 from service.settings import Settings
 from tests import models as made
-from tests.models import mnist, png
-from tests.server import Server
-from tests.server import serve as run
+from tests.start import anyio_backend, folder, server
+
+__all__ = ["anyio_backend", "folder", "server"]  # pytest looks for them here
 
 Serve = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -33,21 +33,6 @@ def published(h5: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def server(published: Path) -> Iterator[Server]:
-    """A service on a port, with that bundle."""
-    with run(published) as running:
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where a reader might be: with a picture of a seven, and something else."""
-    (tmp_path / "seven.png").write_bytes(png(mnist(1)[0][0]))
-    (tmp_path / "notes.pdf").write_bytes(b"%PDF-1.4")
-    return tmp_path
-
-
 @pytest.fixture(scope="session")
 def serve() -> Serve:
     """Run an application in this process, and lend a client of it."""
@@ -60,9 +45,3 @@ def serve() -> Serve:
             yield c
 
     return lend
-
-
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    """Run tests marked `anyio` on asyncio, the loop that uvicorn runs on."""
-    return "asyncio"

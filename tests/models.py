@@ -14,20 +14,13 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from digits import bundle, network
 from digits.bundle import Bundle
-from digits.image import Pixels
+from tests.images import MNIST as MNIST  # most tests look for these three here
+from tests.images import mnist as mnist
+from tests.images import png as png
 from trainer.outliers import outliers
-
-MNIST = Path(__file__).parent.parent / "trainer" / "data" / "mnist.npz"
-
-
-def mnist(count: int) -> tuple[Pixels, NDArray[np.uint8]]:
-    """Return the first test images (count, 28, 28) and their labels."""
-    with np.load(MNIST) as archive:
-        return archive["x_test"][:count], archive["y_test"][:count]
 
 
 def templates(scale: float = 0.25) -> bytes:
@@ -105,9 +98,3 @@ def publish(models: Path, h5: bytes, *, golden: bool = True, **facts: Any) -> Bu
         made = bundle.commit(path, {"golden": samples if golden else []} | facts)
     bundle.promote(made)
     return made
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+PYTHON = "DIGITS_TESTS_PYTHON"  # in the environment: the Python of the service, if not that of the tests
 DEADLINE = 60.0  # seconds until it must listen; it takes about two
 READY = re.compile(r"ready on (http://[\d.:]+)")
 
@@ -32,8 +33,8 @@ def serve(models: Path, *, workers: int = 1, **settings: object) -> Iterator[Ser
     settings |= {"models": models, "workers": workers, "port": settings.get("port", 0)}
     environ = {f"DIGITS_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
-        [sys.executable, "-m", "service"], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env=os.environ | environ,
+        [os.environ.get(PYTHON, sys.executable), "-m", "service"], cwd=ROOT, env=os.environ | environ,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     server = Server(process)
     ready: queue.Queue[str] = queue.Queue()

@@ -30,7 +30,7 @@ from digits_client import (
     Unavailable,
     Unreachable,
 )
-from tests.models import mnist, png
+from tests.images import mnist, png
 from tests.server import Server, serve
 
 IMAGES, LABELS = mnist(30)

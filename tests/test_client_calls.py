@@ -27,7 +27,7 @@ from digits_client._calls import persist
 from digits_client._drivers import run
 from digits_client._requests import Request
 from digits_client._retries import Patience, seconds_asked
-from tests.models import mnist, png
+from tests.images import mnist, png
 from tests.server import Server
 
 MANY = np.zeros((2000, 28, 28), np.uint8)

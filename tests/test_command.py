@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.drawing import number, picture
 from digits_client.__main__ import main
 from digits_client._output import followed
-from tests.models import mnist, png
+from tests.images import mnist, png
 from tests.server import Server, serve
 
 IMAGES, LABELS = mnist(30)

@@ -16,7 +16,7 @@ from digits_client import Client
 from digits_client.__main__ import main
 from digits_client._evaluate import NONE, evaluate, interval
 from digits_client._sets import opened
-from tests.models import mnist, png
+from tests.images import mnist, png
 from tests.server import Server
 from trainer.evaluate import interval as trainer_interval
 

@@ -15,18 +15,12 @@ import pytest
 
 import digits
 import digits_client
-from tests.models import mnist, png
+from tests.images import mnist, png
+from tests.pythons import build
 from tests.server import serve
 
 ROOT = Path(__file__).parent.parent
 CLEAN = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-
-def build(project: Path, out: Path) -> Path:
-    """Return the wheel of a project, made in a folder."""
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)], cwd=project, check=True)
-    (wheel,) = out.glob("*.whl")
-    return wheel
 
 
 def names_in(wheel: Path) -> set[str]:

@@ -1,0 +1,26 @@
+"""Images of MNIST, and files of them. Knows of no model, so that the client's tests need none."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from digits.image import Pixels
+
+MNIST = Path(__file__).parent.parent / "trainer" / "data" / "mnist.npz"
+
+
+def mnist(count: int) -> tuple[Pixels, NDArray[np.uint8]]:
+    """Return the first test images (count, 28, 28) and their labels."""
+    with np.load(MNIST) as archive:
+        return archive["x_test"][:count], archive["y_test"][:count]
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
