@@ -62,8 +62,12 @@ $(VENV)/up: EXTRAS := client service build
 $(VENV)/run: EXTRAS := client service trainer build
 $(VENV)/dev: EXTRAS := client dev
 $(VENV)/browser: EXTRAS := client service browser build
+# The newest Python for which there are wheels of all this: ONNX Runtime sets the one bound, TensorFlow the other.
+$(VENV)/up $(VENV)/browser: NEWEST := 14
+$(VENV)/run $(VENV)/dev: NEWEST := 13
 $(VENV)/up $(VENV)/run $(VENV)/dev $(VENV)/browser: pyproject.toml clients/pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Digits needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(NEWEST)) and \
+	    "this needs Python 3.11 to 3.$(NEWEST); name one, after deleting a $(VENV) of another: make PYTHON=python3.12")'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python .ci/requirements.py installer > $(VENV)/requirements.txt
 	$(PIP) --requirement $(VENV)/requirements.txt
