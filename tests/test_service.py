@@ -7,7 +7,7 @@ import contextlib
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -116,24 +116,22 @@ async def test_a_model_is_replaced_without_a_failed_request(tmp_path: Path, h5: 
         assert set(versions) == {old.version, new.version}
 
 
-@pytest.mark.anyio
-async def test_sigterm_lets_requests_finish(published: Path) -> None:
+def test_sigterm_lets_requests_finish(published: Path) -> None:
     """What was accepted is answered, and the process ends by itself, in order."""
+    content = png(IMAGES[0])
+    head = f"POST /predict HTTP/1.1\r\nHost: t\r\nContent-Type: image/png\r\nContent-Length: {len(content)}\r\n"
     with serve(published) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-            begun = asyncio.Event()
-
-            async def body() -> AsyncIterator[bytes]:
-                content = png(IMAGES[0])
-                yield content[:100]
-                begun.set()
-                server.process.send_signal(signal.SIGTERM)
-                yield content[100:]
-
-            response = await client.post("/predict", content=body(), headers=PNG)
-            assert begun.is_set()
-            assert response.status_code == 200
-        assert await asyncio.to_thread(server.process.wait, 30) == 0
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), 60) as connection, connection.makefile("rwb") as wire:
+            wire.write(head.encode() + b"Expect: 100-continue\r\n\r\n")
+            wire.flush()
+            assert wire.readline().startswith(b"HTTP/1.1 100")  # which says that it was accepted
+            server.process.send_signal(signal.SIGTERM)
+            wire.write(content)
+            wire.flush()
+            assert wire.readline() == b"\r\n"
+            assert wire.readline().startswith(b"HTTP/1.1 200")
+        assert server.process.wait(30) == 0
 
 
 def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path) -> None:
