@@ -27,11 +27,20 @@ from trainer.console import (
 from trainer.dataset import BadData, Dataset
 
 
+NEEDED = {"keras", "matplotlib", "tensorflow"}  # of what a trainer has and a service has not
+
+
 def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
-    if given and given[0] in COMMANDS:
-        return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
-    return train(Config.from_args(given))
+    try:
+        if given and given[0] in COMMANDS:
+            return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
+        return train(Config.from_args(given))
+    except ModuleNotFoundError as exc:
+        if exc.name not in NEEDED:
+            raise
+        say(f"error: {exc.name} is not installed; `make install` installs what training needs, some 2 GB")
+        return BAD_INPUT
 
 
 def train(config: Config) -> int:
