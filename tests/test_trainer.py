@@ -289,3 +289,11 @@ def test_a_report_counts_what_was_read_as_what() -> None:
     assert report.mistakes.tolist() == [3]
     one = report.per_class()[1]
     assert (one["images"], one["recall"], one["precision"]) == (1, 1.0, 0.5)
+
+
+def test_where_only_the_service_is_installed_it_says_what_training_needs(tmp_path: Path) -> None:
+    (tmp_path / "keras.py").write_text('raise ModuleNotFoundError("No module named \'keras\'", name="keras")')
+    command = [sys.executable, "-m", "trainer", "--quick", "--output", str(tmp_path / "models")]
+    ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "error: keras is not installed; `make install` installs what training needs" in ended.stderr

@@ -26,7 +26,6 @@ from trainer.console import (
 )
 from trainer.dataset import BadData, Dataset
 
-
 NEEDED = {"keras", "matplotlib", "tensorflow"}  # of what a trainer has and a service has not
 
 
