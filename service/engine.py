@@ -137,14 +137,17 @@ class Models:
         self._seen = fingerprint(self.folder)
         with conversion, ThreadPoolExecutor(1, "reading") as pool:
             ahead = pool.submit(self._read, conversion.finish)
-            network.prepare()
-            yield
-            if wait([ahead], seconds).done:
-                self._ahead = ahead
-            else:  # `watched` begins anew, while requests are answered
-                conversion.end()
-                self._late, self._seen = True, None
-                self.refusal = f"the model is still being read, for more than {seconds:g} s"
+            try:
+                network.prepare()
+                yield
+                in_time = bool(wait([ahead], seconds).done)
+            finally:
+                conversion.end()  # or the thread would be waited for
+        if in_time:
+            self._ahead = ahead
+        else:  # `watched` begins anew, while requests are answered
+            self._late, self._seen = True, None
+            self.refusal = f"the model is still being read, for more than {seconds:g} s"
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
