@@ -23,9 +23,11 @@ from service.errors import Problem
 PIECE = 64 << 10  # bytes, which are parsed in a millisecond or two
 MOST_VALUES = 1 << 20  # in what is parsed at once: some 50 ms
 CONTAINER = 4  # values that a list or an object counts for: it takes as long
+SHOWN = 100  # bytes that a message may repeat
 DEPTH = 4  # of what can be long: {"inputs": [{"data": Long}]}
 OPENING = re.compile(rb"\s*:\s*\[")
 BLANK = b" \t\r\n"
+COMMA = ord(",")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Long:
     """The elements of a list that is not parsed yet: numbers, or lists of them."""
 
     text: bytes  # what stands between its brackets
+
+    def __repr__(self) -> str:
+        return f"[{self.text[:SHOWN].decode(errors='replace')}…]"
 
     def __iter__(self) -> Iterator[list[Any]]:
         """Yield the elements, some at a time. Raises `Problem`."""
@@ -130,6 +135,3 @@ def cut(text: bytes) -> Iterator[bytes]:
 
 def depth_of(text: bytes) -> int:
     return text.count(b"[") - text.count(b"]")
-
-
-COMMA = ord(",")

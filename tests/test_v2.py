@@ -127,6 +127,7 @@ async def test_json_of_many_numbers_is_that_of_few(client: httpx.AsyncClient, ex
         )
     for wrong, message in (
         ({"shape": [23, 28, 28]}, "its shape needs"), ({"datatype": "BYTES", "shape": [3]}, "strings of base64"),
+        ({"datatype": [0.25] * 20_000, "data": []}, "has the datatype [0.25,0.25,"),
         ({"data": [*many.tolist(), [0.5] * 28]}, "lists at level"), ({"data": [*many.tolist(), 0.5]}, "lists at level"),
     ):  # fmt: skip
         response = await client.post(INFER, json={"inputs": [tensor(many) | wrong]})
