@@ -117,7 +117,7 @@ def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[
         return [f"{name} was trained on other data ({facts.get('source')}), which may hold some of these images"]
     held = training.get("validation", config.validation)
     if held != config.validation and on == "validation":
-        return [f"{name} was trained with --validation {held:g}, so that it may know these images; take --on test"]
+        return [f"{name} was trained with --validation {held:g}, so that it may know these images"]
     return []
 
 
@@ -152,7 +152,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(name, metavar=which, help="folder of a bundle, version of one, folder of models, or .h5 file")
     made.add_argument("--models", type=Path, default=Config().output, help="where versions are (default: %(default)s)")
     made.add_argument("--data", type=Path, metavar="PATH", help="as for the training")
-    made.add_argument("--on", choices=("validation", "test"), default="validation", help="default: %(default)s")
+    asked = "images that both are asked about; no training knows those of test (default: %(default)s)"
+    made.add_argument("--on", choices=("validation", "test"), default="validation", help=asked)
     made.add_argument("--json", action="store_true", help="for programs")
     return made
 
