@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from digits.cuts import Candidate, Cuts
-from digits.network import Judgements, Probabilities
+from digits.network import DIGITS, PRESENCE, Judgements, Probabilities
 from digits.pattern import ANYTHING, Digits, Pattern
 
 CUT = 1.0  # for each stroke that a cut goes through
@@ -29,7 +29,7 @@ MARK = 0.3  # for a comma, a point or a dash
 MARK_TALL = 0.42  # heights that it is tall at most
 MARK_AREA = 0.9  # upright strokes of ink that a mark has at most
 DIRT, DIRT_AREA = 1.0, 1.5  # for a piece that is left out, and for each upright stroke of its ink
-PRESENCE = 0.5  # power of the presence of a digit: what stands in a row is likelier one than what stands alone
+POWER = 0.5  # of the presence of a digit: what stands in a row is likelier one than what stands alone
 LEAST = 1e-6  # probability that a digit is given at least
 
 
@@ -72,7 +72,7 @@ def best_reading(cuts: Cuts, believed: Probabilities, pattern: Pattern = ANYTHIN
 
 def beliefs(judgements: Judgements) -> Probabilities:
     """Return for (k, 11) judgements of candidates, (k, 10): that it is a digit, more or less, and which."""
-    return np.asarray(judgements[:, :10] * judgements[:, 10:] ** PRESENCE, np.float32)
+    return np.asarray(judgements[:, DIGITS] * judgements[:, PRESENCE:] ** POWER, np.float32)
 
 
 def by_start(candidates: Sequence[Candidate]) -> defaultdict[int, list[int]]:

@@ -24,8 +24,8 @@ from digits.convert import scales_bytes
 from digits.errors import BadModel
 from digits.image import Pixels
 from digits.layers import ARITHMETIC_FREE, Layer
+from digits.network import CLASSES
 from trainer import calibrate, fit
-from trainer.dataset import CLASSES
 
 SHAPE = (28, 28, 1)
 ENDS = (keras.activations.softmax, keras.activations.linear)  # of a network that gives probabilities, or logits

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.image import Pixels
-from digits.network import Probabilities
+from digits.network import CLASSES, Probabilities
 from trainer import pen
 from trainer.augment import as_pixels, augment
 from trainer.config import Config
-from trainer.dataset import CLASSES, Labels, Part
+from trainer.dataset import Labels, Part
 from trainer.outliers import outliers
 
 VARIETY = 0.5  # images without a digit in all, for each of the training set; they are varied as the others are

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from digits import image
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels
+from digits.network import CLASSES
 
 MNIST = Path(__file__).parent / "data" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
@@ -36,7 +37,6 @@ IDX_NAMES = {
     "y_test": "t10k-labels-idx1-ubyte",
 }
 MAX_IDX_BYTES = 1 << 30  # unpacked
-CLASSES = 10
 SPLIT = 0  # seed of what is held out
 TEST_SHARE = 6  # one image in so many is the test set of a folder that has none of its own
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.network import Probabilities
-from trainer.dataset import CLASSES, Labels
+from digits.network import CLASSES, Probabilities
+from trainer.dataset import Labels
 
 Z = 1.96  # standard deviations of a 95 % interval
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from digits.image import Pixels
-from digits.network import Probabilities
+from digits.network import CLASSES, Probabilities
 from trainer.batches import Batches, Teacher, one_hot
 from trainer.config import Config
-from trainer.dataset import CLASSES, Part
+from trainer.dataset import Part
 
 STEPS_AT_ONCE = 10  # steps between two returns to Python; saves a tenth of an epoch on a CPU
 WARM_UP = 0.1  # share of all steps in which the learning rate rises

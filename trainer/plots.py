@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.image import SIDE, Pixels
-from digits.network import Probabilities
+from digits.network import CLASSES, Probabilities
 from trainer.augment import Variation, as_pixels, augment
-from trainer.dataset import CLASSES, Part, first_of_each
+from trainer.dataset import Part, first_of_each
 from trainer.evaluate import Report, interval
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds and isn't needed to draw

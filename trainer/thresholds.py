@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from digits.bundle import Manifest
 from digits.lattice import beliefs
-from digits.network import Network
+from digits.network import PRESENCE, Network
 from trainer.augment import Variation, as_pixels, augment
-from trainer.dataset import CLASSES, Part
+from trainer.dataset import Part
 from trainer.outliers import outliers
 
 DOUBTED = 1e-3  # share of the varied digits of a validation set that may be taken for none
@@ -32,9 +32,9 @@ def find(reader: Network, validation: Part, variation: Variation) -> Manifest:
     random = np.random.default_rng(0)
     digits = [as_pixels(augment(validation.pixels, random, variation)) for _ in range(VARIANTS)]
     judged = np.concatenate([reader.judge(batch) for batch in digits])
-    presence = judged[:, CLASSES]
+    presence = judged[:, PRESENCE]
     least = {"presence": nearly_all(presence), "confidence": nearly_all(beliefs(judged).max(1))}
-    none = reader.judge(outliers(validation.pixels, len(validation), random))[:, CLASSES]
+    none = reader.judge(outliers(validation.pixels, len(validation), random))[:, PRESENCE]
     refused = float((none < least["presence"]).mean())
     return {"thresholds": least, "outliers": {"auroc": auroc(presence, none), "refused": refused, "images": len(none)}}
 
