@@ -79,6 +79,6 @@ def test_sampling_at_the_pixels_themselves_changes_nothing(pixels: Pixels) -> No
 
 def test_bending_moves_ink_and_keeps_its_amount(pixels: Pixels) -> None:
     x = pixels.astype(np.float32) / np.float32(255)
-    bent = bend(x, extents(pixels), np.random.default_rng(0))
+    bent = bend(x, extents(pixels), np.random.default_rng(0), 1)
     assert (np.abs(bent - x).mean((1, 2)) > 0.01).mean() > 0.9
     assert 0.7 < np.median(bent.sum((1, 2)) / x.sum((1, 2))) < 1.3

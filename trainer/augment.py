@@ -1,6 +1,7 @@
 """Vary training images as pens, hands and scanners do, so that the network reads more than MNIST.
 
-    pixels -> thinner or thicker -> slanted, stretched, bent -> coarser -> fainter or fuller -> floats
+    pixels -> thinner or thicker -> slanted, stretched, bent -> blurred, coarser -> fainter or fuller
+           -> hidden in part -> noisy -> floats
 
 Every function takes and returns (n, 28, 28) floats in [0, 1]. All chance comes from the generator
 that is given. What is drawn here is what other collections of digits differ in: the slant and the
@@ -70,7 +71,7 @@ def neighbours(x: Floats) -> list[Floats]:
     return [np.roll(x, (dy, dx), (1, 2)) for dy in (0, 1) for dx in (0, 1)]
 
 
-def vary_strokes(x: Floats, random: Generator, strength: float = 1.0) -> Floats:
+def vary_strokes(x: Floats, random: Generator, strength: float) -> Floats:
     """Make strokes wider in three of ten images, and finer in two, by up to a pixel."""
     n = len(x)
     which, much = random.random((n, 1, 1)), np.float32(strength) * random.random((n, 1, 1), np.float32)
@@ -86,7 +87,7 @@ def extents(pixels: Pixels) -> NDArray[np.float64]:
     return np.stack([SIDE - row.argmax(1) - row[:, ::-1].argmax(1) for row in (rows, columns)], 1).astype(np.float64)
 
 
-def bend(x: Floats, extent: NDArray[np.float64], random: Generator, strength: float = 1.0) -> Floats:
+def bend(x: Floats, extent: NDArray[np.float64], random: Generator, strength: float) -> Floats:
     """Turn, slant, stretch, move and bend images (Simard, Steinkraus and Platt 2003)."""
     n = len(x)
     grid = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1) - MIDDLE  # (2, 784): row and column of each target pixel
