@@ -249,12 +249,12 @@ def explain_column(column: list[Any], made_of: str) -> str | None:
 def explain_features(names: Sequence[str], features: list[Any], made_of: str) -> str | None:
     """Say which element of a feature, which is a list without lists in it, is wrong."""
     for name, feature in zip(names, features, strict=True):
-        elements = feature if isinstance(feature, list) else [feature]
-        for value in elements:
+        values = feature if isinstance(feature, list) else [feature]
+        for value in values:
             if kind(value) in ("Null", "Array") or is_named(value):
                 return f"Feature: {name[:LONGEST]} has element with unexpected JSON type: {kind(value)}"
-            if is_picture(value) != is_picture(elements[0]):
-                expected = "bytes" if is_picture(elements[0]) else "float" if type(elements[0]) is float else "int64"
+            if is_picture(value) != is_picture(values[0]):
+                expected = "bytes" if is_picture(values[0]) else "float" if type(values[0]) is float else "int64"
                 return f"Unexpected element type in feature: {name[:LONGEST]} expecting type: {expected}"
             if found := find_bad_base64(value):
                 return found

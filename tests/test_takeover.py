@@ -59,7 +59,7 @@ def parity() -> dict[str, Any]:
     return {"max_difference": 0.0, "images": 1}
 
 
-def test_a_rival_that_cannot_be_read_is_no_hindrance_but_said_to_be_one(tmp_path: Path, h5: bytes) -> None:
+def test_a_rival_that_cannot_be_read_is_no_hindrance_and_is_told_of(tmp_path: Path, h5: bytes) -> None:
     (tmp_path / bundle.CURRENT).write_text("gone\n")
     gone = compared(tmp_path, h5)
     assert gone == {
