@@ -119,16 +119,19 @@ def restore(value: Any, longs: dict[str, Long], depth: int) -> Any:
 def cut(text: bytes) -> Iterator[bytes]:
     """Yield the elements that are in a list, as text, some at a time: cut at commas that lie in no list within.
 
-    If a cut is wrong, because brackets are, then a piece is no JSON. A list of lists is cut behind a bracket.
+    If a cut is wrong, because brackets are, then a piece is no JSON. A list of lists is cut behind a bracket,
+    of as many as are open: to look at millions one by one would take seconds, and no piece may hold so many.
     """
-    start, at = 0, PIECE
+    start, at, looks = 0, PIECE, 0
     depth = depth_of(text[:at])
-    while (end := text.find(b"]" if depth else b",", at)) >= 0:
+    while (
+        depth >= 0 and looks <= MOST_VALUES and (end := text.find(b"]" if depth else b",", at + max(depth - 1, 0))) >= 0
+    ):
         depth += depth_of(text[at : end + 1])
-        at = end + 1
+        at, looks = end + 1, looks + 1
         if text[end] == COMMA and not depth:
             yield text[start:end]
-            start, at = at, at + PIECE
+            start, at, looks = at, at + PIECE, 0
             depth = depth_of(text[start:at])
     yield text[start:]
 

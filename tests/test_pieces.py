@@ -84,6 +84,7 @@ GAP = " " * 2 * PIECE
         f'{{"a": [{FLAT}, NaN]}}', f'{{"a": [{FLAT}, 01]}}', f'{{"a": [{MANY}, [1],2[]]}}', f'{{"a": [{"[" * 100_000}',
         f'{{"a": [{"[" * 100_000}{"]" * 100_000}]}}', f'{{"a":[{FLAT}]}}{{"a":[{FLAT}]}}', f'{{"a": "b": [{FLAT}]}}',
         f'{{"a":[{"]" * 100_000}]}}', f'{{"a": [{FLAT[: PIECE - 1]},]}}',
+        f'{{"a": [{MANY}, {"[" * 2000}{FLAT}{"]" * 2000}, {MANY}]}}',
     ],
 )  # fmt: skip
 def test_what_is_no_json_is_refused(text: str) -> None:
