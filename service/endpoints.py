@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -66,5 +67,6 @@ def routes(protocol: Protocol) -> list[Route]:
         allowed = (item.method for item, match in zip(protocol.operations, matches, strict=True) if match != Match.NONE)
         protocol.lost(request, next(allowed, None))
 
-    rest = Answering(lost, protocol.dialect)
-    return [*known, Route(protocol.root, rest), Route(f"{protocol.root}/{{rest:path}}", rest)]
+    rest = Route(f"{protocol.root}/{{rest:path}}", Answering(lost, protocol.dialect))
+    rest.path_regex = re.compile(f"{protocol.root}(?:/|$)(?P<rest>.*)", re.DOTALL)  # Starlette's stops at line ends
+    return [*known, rest]

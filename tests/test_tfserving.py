@@ -191,6 +191,8 @@ async def test_a_lone_file_has_a_number_for_a_version_too(tmp_path: Path, h5: by
         ("GET", f"{MODEL}:foo", 400, f"Malformed request: GET {MODEL}:foo"),
         ("POST", f"{MODEL}:foo", 405, f"Malformed request: POST {MODEL}:foo"),
         ("DELETE", MODEL, 405, f"Malformed request: DELETE {MODEL}"),
+        ("GET", "/v1/foo%0Abar", 400, "Malformed request: GET /v1/foo\nbar"),
+        ("POST", "/v1/models/a%0Ab", 405, "Malformed request: POST /v1/models/a\nb"),
         ("GET", "/v1/models/half", 404, "Could not find any versions of model half"),
         ("GET", f"{MODEL}/versions/3", 404, "Could not find version 3 of model digits"),
         ("POST", "/v1/models/half:predict", 404, "Servable not found for request: Latest(half)"),

@@ -387,6 +387,7 @@ async def test_json_of_too_many_lists_is_not_even_parsed(published: Path, serve:
         ("GET", INFER, 405), ("DELETE", "/v2/models/digits", 405), ("GET", "/v2/logging", 501),
         ("POST", "/v2/models/digits/trace/setting", 501), ("POST", "/v2/models/digits/generate", 501),
         ("POST", "/v2/repository/models/digits/load", 503), ("POST", "/v2/repository/models/digits/unload", 503),
+        ("GET", "/v2/a%0Ab", 404), ("DELETE", "/v2/models/a%0Ab", 405),
     ],
 )  # fmt: skip
 async def test_what_is_not_there_says_so(client: httpx.AsyncClient, method: str, path: str, status: int) -> None:
