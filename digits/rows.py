@@ -142,7 +142,7 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
     threshold = otsu(strength)
     while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
         higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold or not without_rules(without_edges(strength > higher)[0]).any():
+        if higher <= threshold or not without_edges(strength > higher)[0].any():
             break  # all of it is as strong, or only a frame is stronger
         threshold = higher
     if not strong.any():
