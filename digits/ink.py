@@ -51,7 +51,7 @@ def is_dark(grey: Grey, paper: float | None) -> bool:
         return differing(grey, paper)[1]
     levelled = level(grey)
     paper = even_paper(levelled)
-    if paper is None or alike(levelled, paper) < alike(grey, quantile(grey, 0.5)):
+    if paper is None or alike(levelled, paper, reach(levelled)) < alike(grey, quantile(grey, 0.5), reach(grey)):
         return thin_is_dark(grey)  # what the border differs in is not the light, but a frame on some sides
     return differing(levelled, paper)[1]
 
@@ -70,15 +70,18 @@ def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
 def even_paper(grey: Grey) -> float | None:
     """Return the brightness of the paper, if it is the same nearly all around, and within: not a frame."""
     border = edges(grey)
-    paper, reach = quantile(border, 0.5), ALIKE * (grey.max() - grey.min())
-    around, everywhere = (np.count_nonzero(np.abs(area - paper) < reach) / area.size for area in (border, grey))
-    return paper if around > EVEN and everywhere > SPREAD else None
+    paper, near = quantile(border, 0.5), reach(grey)
+    return paper if alike(border, paper, near) > EVEN and alike(grey, paper, near) > SPREAD else None
 
 
-def alike(grey: Grey, paper: float) -> float:
-    """Return the share of a picture that is about as bright as its paper."""
-    reach = ALIKE * (grey.max() - grey.min())
-    return float(np.count_nonzero(np.abs(grey - paper) < reach) / grey.size)
+def reach(grey: Grey) -> float:
+    """Return by how much brightnesses of a picture differ that are alike."""
+    return float(ALIKE * (grey.max() - grey.min()))
+
+
+def alike(area: Grey, paper: float, near: float) -> float:
+    """Return the share of an area that is about as bright as its paper."""
+    return np.count_nonzero(np.abs(area - paper) < near) / area.size
 
 
 def differing(grey: Grey, paper: float | None) -> tuple[Grey, bool]:

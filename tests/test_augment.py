@@ -9,7 +9,7 @@ from digits.image import Pixels
 from tests.models import mnist
 from trainer.augment import Variation, augment, bend, extents, sample
 
-USUAL = Variation(share=0.7)
+USUAL = Variation(share=0.7, strength=1, hidden=0.1)
 
 
 @pytest.fixture(scope="module")

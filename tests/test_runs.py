@@ -21,6 +21,7 @@ from digits import bundle
 from tests import models
 from tests.server import ROOT
 from trainer import runs
+from trainer.console import INTERRUPTED
 from trainer.runs import Run, Task, side_by_side, summary, table
 
 
@@ -213,5 +214,5 @@ def test_a_signal_ends_all_of_them(number: signal.Signals, tmp_path: Path) -> No
         _, said = process.communicate()
         with pytest.raises(BrokenPipeError):
             data.write(b"nobody reads it any more")
-    assert process.returncode == runs.INTERRUPTED
+    assert process.returncode == INTERRUPTED
     assert "interrupted" in said

@@ -41,8 +41,8 @@ class Variation:
     """Which images are varied, and how far."""
 
     share: float  # of the images that are varied at all
-    strength: float = 1.0  # 1: as far, and as often, as the constants above say
-    hidden: float = 0.1  # share of the varied ones of which a part is hidden
+    strength: float  # 1: as far, and as often, as the constants above say
+    hidden: float  # share of the varied ones of which a part is hidden
 
 
 def augment(pixels: Pixels, random: Generator, variation: Variation) -> Floats:

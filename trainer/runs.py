@@ -29,9 +29,9 @@ from digits.bundle import Manifest
 from digits.cores import cores
 from digits.parent import end_with_parent
 from trainer.config import Config
-from trainer.console import say
+from trainer.console import INTERRUPTED, say
 
-DONE, FAILED, BAD_FLAGS, INTERRUPTED = 0, 1, 2, 130  # exit codes
+DONE, FAILED, BAD_FLAGS = 0, 1, 2  # exit codes
 LOG = "log"  # what a training prints, in its folder
 MEMORY = 3 << 30  # bytes for each training; TensorFlow and 60,000 images, some of them varied, take most of it
 FIGURES = ("accuracy", "loss", "calibration_error", "seconds")
