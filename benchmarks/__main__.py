@@ -1,4 +1,4 @@
-"""python -m benchmarks: run, report, chart, soak, client, evaluate, ablation, rendered, steps."""
+"""python -m benchmarks: run, report, chart, soak, client, evaluate, ablation, rendered, sprint, steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import ablation, accuracy, material, peers, rendered, report, results, steps, throughput
+from benchmarks import ablation, accuracy, material, peers, rendered, report, results, sprint, steps, throughput
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
@@ -53,6 +53,10 @@ def parser() -> argparse.ArgumentParser:
     )
     rendering.add_argument("--count", type=int, default=10_000, help="of test digits")
     rendering.set_defaults(do=lambda given: print(rendered.compare(models(), given.count)))
+    sprinting = commands.add_parser("sprint", help="how soon a network reads 99 % on a GPU")
+    sprinting.add_argument("--seeds", type=int, default=50)
+    sprinting.add_argument("flags", nargs="*", help="of the trainer, behind a --")
+    sprinting.set_defaults(do=lambda given: print(sprint.sprint(given.seeds, given.flags)))
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from digits import bundle, network
 from digits.errors import BadModel, Refused
-from digits.network import Network
 from trainer import dataset, tensorboard
 from trainer.architectures import BadArchitecture
 from trainer.config import COMMANDS, Config
@@ -52,8 +51,7 @@ def train(config: Config) -> int:
             return show_augmentation(config.show_augmentation, config, data)
         tensorboard.check(config)
         check_output(config)  # better to learn it now than after the training
-        taught_by = network.load(config.teacher.read_bytes()) if config.teacher else None
-        return run(config, data, taught_by)
+        return run(config, data)
     except (BadData, BadModel, BadArchitecture, OSError) as exc:
         say(f"error: {exc}")
         return BAD_INPUT
@@ -62,7 +60,7 @@ def train(config: Config) -> int:
         return INTERRUPTED
 
 
-def run(config: Config, data: Dataset, teacher: Network | None) -> int:
+def run(config: Config, data: Dataset) -> int:
     started = time.perf_counter()
     seconds: dict[str, float] = {}
     with timed(seconds, "import"):  # of Keras, which takes seconds, so that bad flags and bad data are reported before
@@ -71,6 +69,7 @@ def run(config: Config, data: Dataset, teacher: Network | None) -> int:
 
         training.prepare(config)
         build = training.builder(config)
+        teacher = training.taught_by(config.teacher.read_bytes(), data.validation) if config.teacher else None
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
     with timed(seconds, "train"):
         trained = training.train(build, config, data, teacher)

@@ -56,19 +56,24 @@ class Ensemble:
 
 
 def load(h5: bytes) -> keras.Model:
-    """Return what Keras makes of the bytes of a `.h5`, which the kernel has read already. Raises `BadModel`."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
-        path.write_bytes(h5)
-        try:
-            model = keras.models.load_model(path, compile=False)
-        except Exception as exc:  # a file of another version of Keras may raise anything
-            reason = " ".join(str(exc).split())
-            raise BadModel("unsupported", f"Keras {keras.__version__} cannot load it: {reason}") from exc
+    """Return a network that can be a member, from a `.h5` that the kernel has read already. Raises `BadModel`."""
+    model = in_keras(h5)
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense) or last.units != CLASSES or last.activation not in ENDS:
         raise BadModel("unsupported", f"it ends in {last.name!r}, not in a Dense layer of ten, with a softmax or none")
     return model
+
+
+def in_keras(h5: bytes) -> keras.Model:
+    """Return what Keras makes of the bytes of a `.h5`. Raises `BadModel`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        path.write_bytes(h5)
+        try:
+            return keras.models.load_model(path, compile=False)
+        except Exception as exc:  # a file of another version of Keras may raise anything
+            reason = " ".join(str(exc).split())
+            raise BadModel("unsupported", f"Keras {keras.__version__} cannot load it: {reason}") from exc
 
 
 def mean_of(models: Sequence[keras.Model]) -> Ensemble:

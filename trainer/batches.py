@@ -1,31 +1,32 @@
 """Batches to train on: images of digits, varied, and among them images that hold none.
 
 A target is (11,): the probabilities of the ten digits, and that there is none. Knows nothing of
-networks but that a teacher is a function from pixels to probabilities.
+networks but that a teacher is a function from pixels to probabilities. Arrays are those of NumPy, or
+of a library like it, as in `trainer.augment`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.image import Pixels
-from digits.network import CLASSES, Probabilities
+from digits.network import CLASSES
 from trainer import pen
-from trainer.augment import as_pixels, augment
+from trainer.augment import Chance, as_pixels, augment, library
 from trainer.config import Config
 from trainer.dataset import Labels, Part
 from trainer.outliers import outliers
 
 VARIETY = 0.5  # images without a digit in all, for each of the training set; they are varied as the others are
-TAUGHT = 0.5  # share of a target that its teacher says
 SOFTNESS = 2.0  # temperature of what it says (Hinton, Vinyals and Dean 2015)
 
-Teacher = Callable[[Pixels], Probabilities]
-Targets = NDArray[np.float32]  # (n, 11)
+Teacher = Callable[[Any], Any]  # (n, 28, 28) pixels to (n, 10) probabilities
+Targets = Any  # (n, 11) float32
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
@@ -46,17 +47,30 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Targets]:
         chosen = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        none = self.random.integers(max(1, len(self.outliers)), size=round(self.config.outliers * len(chosen)))
-        pixels = np.concatenate([self.part.pixels[chosen], self.outliers[none]])
-        x = augment(pixels, self.random, self.config.variation)
-        targets = smoothed(one_hot(self.part.labels[chosen]), self.config.label_smoothing)
-        if self.teacher is not None:
-            said = softened(self.teacher(as_pixels(x[: len(chosen)])))
-            targets[:, :CLASSES] += TAUGHT * (said - targets[:, :CLASSES])
-        return x[..., np.newaxis], np.concatenate([targets, no_digit(len(none))])
+        none = self.random.integers(max(1, len(self.outliers)), size=self.without_digit(len(chosen)))
+        digits, labels = self.part.pixels[chosen], self.part.labels[chosen]
+        return composed(digits, labels, self.outliers[none], self.random, self.config, self.teacher)
+
+    def without_digit(self, count: int) -> int:
+        """Return how many images without a digit go with so many that have one."""
+        return round(self.config.outliers * count)
 
     def on_epoch_end(self) -> None:
         self.order = self.random.permutation(len(self.part))
+
+
+def composed(
+    digits: Pixels, labels: Labels, none: Pixels, random: Chance, config: Config, teacher: Teacher | None
+) -> tuple[Any, Any]:
+    """Return images and targets, (n, 28, 28, 1) and (n, 11), of digits and then of images that have none."""
+    xp = library(digits)
+    x = augment(xp.concatenate([digits, none]), random, config.variation)
+    targets = smoothed(one_hot(labels), config.label_smoothing)
+    if teacher is not None:
+        said = softened(teacher(as_pixels(x[: len(digits)])))
+        targets = (1 - config.taught) * targets + config.taught * with_no_digit(said)
+    nothing = one_hot(xp.full(len(none), CLASSES, np.uint8))
+    return x[..., np.newaxis], xp.concatenate([targets, nothing])
 
 
 def with_drawn(part: Part, share: float, random: np.random.Generator) -> Part:
@@ -68,21 +82,26 @@ def with_drawn(part: Part, share: float, random: np.random.Generator) -> Part:
 
 
 def one_hot(labels: Labels) -> Targets:
-    return np.eye(CLASSES + 1, dtype=np.float32)[labels]
-
-
-def no_digit(count: int) -> Targets:
-    return one_hot(np.full(count, CLASSES, np.uint8))
+    """Return (n, 11) targets; the last of them is the label of no digit."""
+    return library(labels).eye(CLASSES + 1, dtype=np.float32)[labels]
 
 
 def smoothed(targets: Targets, share: float) -> Targets:
     """Give a share of each target to all digits alike (Szegedy and others 2016)."""
-    targets *= 1 - share
-    targets[:, :CLASSES] += share / CLASSES
-    return targets
+    alike = np.array([1 / CLASSES] * CLASSES + [0], np.float32)
+    return (1 - share) * targets + share * alike
 
 
-def softened(probabilities: Probabilities) -> Probabilities:
+def softened(probabilities: Any) -> Any:
     """Return (n, 10) probabilities at a higher temperature."""
     powers = probabilities ** (1 / SOFTNESS)
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
+    return powers / powers.sum(1, keepdims=True)
+
+
+def with_no_digit(probabilities: Any) -> Targets:
+    return library(probabilities).pad(probabilities, ((0, 0), (0, 1)))
+
+
+def network_input(pixels: Pixels) -> NDArray[np.float32]:
+    """Return (n, 28, 28, 1) floats in [0, 1]."""
+    return np.asarray(pixels[..., np.newaxis], np.float32) / np.float32(255)

@@ -16,7 +16,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
     "standard": {},
     "full": {"epochs": 48, "average": 0.999},
     "mnist": {"epochs": 40, "strength": 0.5, "hidden": 0.3, "drawn": 0.0, "outliers": 0.0, "label_smoothing": 0.05,
-              "average": 0.999},
+              "average": 0.999, "taught": 1.0},
     "sprint": {"epochs": 2, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.1, "learning_rate": 4e-3,
                "validation": 0.02},
 }  # fmt: skip
@@ -55,7 +55,8 @@ class Config:
     hidden: float = setting(0.1, "share of the varied images of which a part is hidden")
     drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
     outliers: float = setting(0.25, "images without a digit in each batch, for each that has one")
-    teacher: Path | None = setting(None, "a .h5 whose probabilities are half of each target (Hinton and others 2015)")
+    teacher: Path | None = setting(None, "a .h5 whose probabilities are a part of each target (Hinton and others 2015)")
+    taught: float = setting(0.5, "that part, if there is a teacher")
     mixed_precision: bool = setting(False, "compute in bfloat16, where the processor has it; weights stay float32")
     validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
     seed: int = setting(0, "of the weights, the order, the variants and dropout")
@@ -106,6 +107,7 @@ class Config:
             "--hidden must lie between 0 and 1": 0 <= self.hidden <= 1,
             "--drawn must lie between 0 and 10": 0 <= self.drawn <= 10,
             "--outliers must lie between 0 and 10": 0 <= self.outliers <= 10,
+            "--taught must lie between 0 and 1": 0 <= self.taught <= 1,
             "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
             "--share must lie between 0 and 1": 0 < self.share <= 1,
             "--seed must lie between 0 and 4294967295": 0 <= self.seed < 2**32,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TextIO
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TextIO, cast
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from digits.image import Pixels
 from digits.network import CLASSES, Probabilities
-from trainer.batches import Batches, Teacher, one_hot
+from trainer.batches import Batches, Teacher, network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part
 
@@ -35,22 +35,39 @@ def fit(
     with precision(config.mixed_precision):
         model = build()
     batches = Batches(train, config, teacher)
-    steps = len(batches)
-    progress = Progress(config.epochs, steps, out)
+    progress = Progress(config.epochs, len(batches), out)
+    go = in_whole_epochs if compiles_epochs() else in_steps
     with giving_logits(model):
-        model.compile(
-            optimizer=optimizer(config, steps * config.epochs),
-            loss=open_set_loss,
-            metrics=[accuracy],
-            steps_per_execution=min(STEPS_AT_ONCE, steps),
-            jit_compile=pays_to_compile(),
-        )
-        fitted = model.fit(
-            batches, epochs=config.epochs, verbose=0, callbacks=[progress, *callbacks],
-            validation_data=(network_input(validation.pixels), one_hot(validation.labels)),
-        )  # fmt: skip
-    history = {key: [float(value) for value in values] for key, values in fitted.history.items()}
+        history = go(model, batches, validation, [progress, *callbacks])
     return in_float32(model, build), history | {"seconds": progress.seconds}
+
+
+def in_steps(
+    model: keras.Model, batches: Batches, validation: Part, callbacks: Sequence[keras.callbacks.Callback]
+) -> History:
+    """Train by the loop of Keras."""
+    model.compile(
+        optimizer=optimizer(batches.config, len(batches)),
+        loss=open_set_loss,
+        metrics=[accuracy],
+        steps_per_execution=min(STEPS_AT_ONCE, len(batches)),
+        jit_compile=pays_to_compile(),
+    )
+    held_out = network_input(validation.pixels), one_hot(validation.labels)
+    fitted = model.fit(
+        batches, epochs=batches.config.epochs, verbose=0, callbacks=list(callbacks), validation_data=held_out
+    )
+    return {key: [float(value) for value in values] for key, values in fitted.history.items()}
+
+
+def in_whole_epochs(
+    model: keras.Model, batches: Batches, validation: Part, callbacks: Sequence[keras.callbacks.Callback]
+) -> History:
+    """Train by programs of JAX, an epoch each."""
+    from trainer import scan
+
+    run = scan.Epochs(model, optimizer(batches.config, len(batches)), open_set_loss, accuracy, batches)
+    return scan.fit(run, validation, callbacks)
 
 
 @contextmanager
@@ -83,8 +100,8 @@ def in_float32(model: keras.Model, build: Callable[[], keras.Model]) -> keras.Mo
 
 
 def optimizer(config: Config, steps: int) -> keras.optimizers.Optimizer:
-    """Return Adam, whose weights are averaged where that is asked for (Polyak and Juditsky 1992)."""
-    rate = schedule(config.learning_rate, steps)
+    """Return Adam for so many steps an epoch, its weights averaged if that is asked for (Polyak and Juditsky 1992)."""
+    rate = schedule(config.learning_rate, steps * config.epochs)
     return keras.optimizers.Adam(rate, use_ema=config.average > 0, ema_momentum=config.average or None)
 
 
@@ -115,25 +132,37 @@ def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningR
 
 
 def be_deterministic() -> None:
-    """Have TensorFlow use no kernel whose sums depend on which thread comes first; JAX has none on a CPU."""
+    """Have no kernel be used whose sums depend on which thread comes first; must come before the first of them."""
     if keras.config.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
+    if keras.config.backend() == "jax":  # on a CPU it has none
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
 
 
 def predict(model: keras.Model, pixels: Pixels) -> Probabilities:
-    return np.asarray(model.predict(network_input(pixels), batch_size=500, verbose=0))
+    with exactly():
+        return np.asarray(model.predict(network_input(pixels), batch_size=500, verbose=0))
 
 
-def network_input(pixels: Pixels) -> NDArray[np.float32]:
-    """Return (n, 28, 28, 1) floats in [0, 1]."""
-    return np.asarray(pixels[..., np.newaxis], np.float32) / np.float32(255)
+def exactly() -> AbstractContextManager[Any]:
+    """Have float32 mean float32 meanwhile: JAX multiplies in TF32 on GPUs, which is three digits less."""
+    if keras.config.backend() != "jax":
+        return nullcontext()
+    import jax
+
+    return cast(AbstractContextManager[Any], jax.default_matmul_precision("highest"))
 
 
 def describe_device() -> str:
     """Say what the training runs on: the backend of Keras, and its GPUs if it sees any."""
     return f"{keras.config.backend()} on {', '.join(accelerators()) or 'the CPU'}"
+
+
+def compiles_epochs() -> bool:
+    """Tell whether an epoch is one program; on a CPU the convolutions in a loop of XLA take thirty times as long."""
+    return keras.config.backend() == "jax" and bool(accelerators())
 
 
 def pays_to_compile() -> bool:

@@ -8,20 +8,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import keras
+import numpy as np
 
-from digits import bundle
+from digits import bundle, network
 from digits.bundle import Bundle, Manifest
-from digits.network import Network, Probabilities
-from trainer import architectures, calibrate, evaluate, fit, plots, publish, reliability, report, tensorboard
+from digits.errors import BadModel
+from digits.network import Probabilities
+from trainer import architectures, averaging, calibrate, evaluate, fit, plots, publish, reliability, report, tensorboard
 from trainer.architectures import Build
+from trainer.batches import Teacher
 from trainer.config import Config
 from trainer.dataset import Dataset, Part
 from trainer.evaluate import Report
 from trainer.fit import History
 from trainer.memory import keep_freed
+
+CHECKED = 1000  # images by which a teacher is known
+TOLERANCE = 1e-4  # on each of its probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,24 @@ def builder(config: Config) -> Build:
     return partial(architectures.find(config.architecture), dropout=config.dropout)
 
 
-def train(build: Build, config: Config, data: Dataset, teacher: Network | None) -> Trained:
+def taught_by(h5: bytes, images: Part) -> Teacher:
+    """Return a teacher from a `.h5`: the kernel's network, or the one of Keras where an epoch is one program.
+
+    Raises `BadModel`, for one thing if that does not answer some images as the kernel's does.
+    """
+    kernels = network.load(h5)
+    if not fit.compiles_epochs():
+        return kernels
+    model, some = averaging.in_keras(h5), images.pixels[:CHECKED]
+    alike = model.input_shape[1:] == averaging.SHAPE and np.allclose(
+        fit.predict(model, some), kernels(some), rtol=0, atol=TOLERANCE
+    )
+    if not alike:
+        raise BadModel("unsupported", "a teacher of a GPU takes (28, 28, 1) in [0, 1] and gives probabilities")
+    return cast(Teacher, model)
+
+
+def train(build: Build, config: Config, data: Dataset, teacher: Teacher | None) -> Trained:
     """Fit a network, and its temperature on the validation set."""
     model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
     temperature = calibrate.fit_temperature([fit.predict(model, data.validation.pixels)], data.validation.labels)
