@@ -25,7 +25,7 @@ class Settings:
     port: int = setting(8000, "port to listen on; 0 for any that is free")
     models: Path = setting(Path("models"), "folder in which bundles are published, or a `.h5` is dropped")
     default_model: bool = setting(
-        True, "serve the model that comes with the project until one is published: `true` or `false`"
+        True, "serve the model that comes with the project until one is published, readable or not: `true` or `false`"
     )
     model_name: str = setting("digits", "name of the model in the protocols of other servers, under `/v1` and `/v2`")
     workers: int = setting(0, "processes; 0: one per core, up to 4, or one where this isn't Linux")

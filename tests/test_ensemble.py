@@ -175,6 +175,8 @@ def test_a_comparison_knows_what_its_members_were_trained_on() -> None:
     data = Dataset(part, part, part, "own.npz", "ab")
     same, other = ({"version": sha, "data": {"sha256": sha}} for sha in ("ab", "cd"))
     assert caveats({"version": "e", "members": [same, same]}, data, Config(), "test") == []
+    (line,) = caveats({"version": "e", "data": {"sha256": "ab"}, "members": [same, "?"]}, data, Config(), "test")
+    assert line.startswith("nothing says what None was trained on")
     (line,) = caveats({"version": "e", "data": {"sha256": "ab"}, "members": [same, other]}, data, Config(), "test")
     assert line.startswith("cd was trained on other data")
 

@@ -108,7 +108,8 @@ def sentence(comparison: Comparison, first: str, second: str) -> str:
 def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[str]:
     """Say why a model, or a member of an ensemble, may have been trained on the images of a part, if it may."""
     if isinstance(members := manifest.get("members"), list):
-        return [line for member in members for line in caveats(dict(member), data, config, on)]
+        known = [member if isinstance(member, dict) else {} for member in members]
+        return [line for member in known for line in caveats(member, data, config, on)]
     facts, training = (found if isinstance(found := manifest.get(key), dict) else {} for key in ("data", "training"))
     name = manifest.get("version")
     if not facts:
