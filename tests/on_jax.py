@@ -1,50 +1,89 @@
-"""python -m tests.on_jax WAY SEED [TEACHER]: train a small network on JAX, and print as JSON what came of it.
+"""python -m tests.on_jax FOLDER: trainings on JAX, of which FOLDER/results.json says what came; see test_scan.py.
 
-WAY is `in_whole_epochs`, as on a GPU, or `in_steps`. Keras has one backend a process, so this is one of its own.
+Keras has one backend in a process, so these are a process of their own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-SHARE = 0.05  # of MNIST; a validation set of 250
+import numpy as np
+
+from trainer import dataset
+from trainer.config import Config
+
+os.environ["KERAS_BACKEND"] = "jax"
+
+PLAIN = Config(
+    epochs=8,
+    batch_size=64,
+    augmented=0.0,
+    drawn=0.0,
+    outliers=0.0,
+    label_smoothing=0.1,
+    average=0.9,
+    learning_rate=0.01,
+)  # whose order does not matter, if the only batch has all images
+VARIED = replace(PLAIN, augmented=0.5, drawn=0.1, outliers=0.25, epochs=2)
 
 
-def main() -> None:
-    way, seed, *teacher = sys.argv[1:]
-    os.environ["KERAS_BACKEND"] = "jax"
+def network(dropout: float = 0.0) -> Any:
+    """Return an untrained network in which there is everything that a step has to mind."""
     import keras
 
-    from trainer import averaging, dataset, fit
-    from trainer.batches import Batches
-    from trainer.config import Config
-
-    keras.utils.set_random_seed(int(seed))
-    config = Config(epochs=6, average=0.9, augmented=0.2, drawn=0.05, outliers=0.1, seed=int(seed), batch_size=64)
-    config = replace(config, taught=1.0)
-    data = dataset.load(None, validation=config.validation, share=SHARE)
-    taught_by = averaging.in_keras(Path(teacher[0]).read_bytes()) if teacher else None
-    model = keras.Sequential(
+    return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
-            keras.layers.MaxPooling2D(2),
+            keras.layers.MaxPooling2D(4),
             keras.layers.Flatten(),
-            keras.layers.Dense(64, activation="relu"),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dropout(0.1),
+            keras.layers.Dense(16, activation="relu", kernel_regularizer=keras.regularizers.L2(0.01)),
+            keras.layers.BatchNormalization(momentum=0.9),
+            keras.layers.Dropout(dropout),
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    with fit.giving_logits(model):
-        history = getattr(fit, way)(model, Batches(data.train, config, taught_by), data.validation, [])
-    right = float((fit.predict(model, data.test.pixels).argmax(1) == data.test.labels).mean())
-    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
-    print(json.dumps({"history": history, "right": right, "weights": weights}))
+
+
+def main() -> None:
+    import keras
+
+    from trainer import averaging, fit
+    from trainer.batches import Batches
+
+    folder = Path(sys.argv[1])
+    data = dataset.load(None, validation=1 / 12, share=0.05)
+    few = data.train.take(np.arange(64))
+    held_out = data.validation.take(np.arange(192))  # six batches of Keras, whose shares it weighs alike
+
+    def trained(way: Callable[..., Any], config: Config, *teacher: Any, part: Any = few, dropout: float = 0.0) -> Any:
+        """Return the history, and the weights in a list."""
+        keras.utils.set_random_seed(config.seed)
+        model = network(dropout)
+        with fit.giving_logits(model):
+            history = way(model, Batches(part, config), *teacher, held_out, [])
+        weights = np.concatenate([weight.ravel() for weight in model.get_weights()])
+        said = fit.predict(model, few.pixels).argmax(1)
+        return {"history": history, "weights": weights.tolist(), "said": said.tolist()}
+
+    whole, steps = fit.in_whole_epochs, fit.in_steps
+    next_digit = averaging.as_served((folder / "teacher.h5").read_bytes())
+    results = {
+        "steps": trained(steps, PLAIN),
+        "whole": trained(whole, PLAIN, None),
+        "seeds": [
+            trained(whole, replace(VARIED, seed=seed), None, part=data.train.take(np.arange(150)), dropout=0.2)
+            for seed in (1, 1, 2)
+        ],
+        "taught": trained(whole, replace(PLAIN, taught=1.0, epochs=60, label_smoothing=0.0, average=0.0), next_digit),
+        "labels": few.labels.tolist(),
+    }
+    (folder / "results.json").write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from trainer.console import (
 )
 from trainer.dataset import BadData, Dataset
 
-NEEDED = {"keras", "matplotlib", "tensorflow"}  # of what a trainer has and a service has not
+NEEDED = {"jax", "keras", "matplotlib", "tensorflow"}  # of what a trainer has and a service has not
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +51,10 @@ def train(config: Config) -> int:
             return show_augmentation(config.show_augmentation, config, data)
         tensorboard.check(config)
         check_output(config)  # better to learn it now than after the training
-        return run(config, data)
+        teacher = config.teacher.read_bytes() if config.teacher else None
+        if teacher is not None:
+            network.load(teacher)
+        return run(config, data, teacher)
     except (BadData, BadModel, BadArchitecture, OSError) as exc:
         say(f"error: {exc}")
         return BAD_INPUT
@@ -60,7 +63,7 @@ def train(config: Config) -> int:
         return INTERRUPTED
 
 
-def run(config: Config, data: Dataset) -> int:
+def run(config: Config, data: Dataset, teacher: bytes | None) -> int:
     started = time.perf_counter()
     seconds: dict[str, float] = {}
     with timed(seconds, "import"):  # of Keras, which takes seconds, so that bad flags and bad data are reported before
@@ -69,10 +72,10 @@ def run(config: Config, data: Dataset) -> int:
 
         training.prepare(config)
         build = training.builder(config)
-        teacher = training.taught_by(config.teacher.read_bytes(), data.validation) if config.teacher else None
+    taught_by = training.taught_by(teacher, data.validation) if teacher is not None else None
     say(f"training on {len(data.train):,} images, {fit.describe_device()}")
     with timed(seconds, "train"):
-        trained = training.train(build, config, data, teacher)
+        trained = training.train(build, config, data, taught_by)
     with timed(seconds, "evaluate"):
         tested = training.test(trained, data.test)
     say_tested(tested)

@@ -57,7 +57,23 @@ class Ensemble:
 
 def load(h5: bytes) -> keras.Model:
     """Return a network that can be a member, from a `.h5` that the kernel has read already. Raises `BadModel`."""
+    return member(in_keras(h5))
+
+
+def as_served(h5: bytes) -> keras.Model:
+    """Return a network from (n, 28, 28, 1) in [0, 1] to probabilities, a single one or an ensemble of ours.
+
+    Whether it answers as the kernel does is for whoever asks to see. Raises `BadModel`.
+    """
     model = in_keras(h5)
+    if isinstance(model.layers[-1], keras.layers.Average):
+        return model
+    image = keras.Input(SHAPE)
+    return keras.Model(image, inlined(member(model), image, "teacher"))
+
+
+def member(model: keras.Model) -> keras.Model:
+    """Return the same network if it can be a member. Raises `BadModel`."""
     last = model.layers[-1]
     if not isinstance(last, keras.layers.Dense) or last.units != CLASSES or last.activation not in ENDS:
         raise BadModel("unsupported", f"it ends in {last.name!r}, not in a Dense layer of ten, with a softmax or none")

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import keras
 import numpy as np
@@ -21,30 +21,39 @@ from trainer.batches import Batches, Teacher, network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part
 
+if TYPE_CHECKING:  # it imports JAX
+    from trainer import scan
+
 STEPS_AT_ONCE = 10  # steps between two returns to Python; saves a tenth of an epoch on a CPU
 WARM_UP = 0.1  # share of all steps in which the learning rate rises
 
+Callbacks = Sequence[keras.callbacks.Callback]
 History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_loss", "seconds": one value an epoch
 
 
 def fit(
     build: Callable[[], keras.Model], train: Part, validation: Part, config: Config,
-    teacher: Teacher | None = None, callbacks: Sequence[keras.callbacks.Callback] = (), out: TextIO = sys.stderr,
+    teacher: Teacher | keras.Model | None = None, callbacks: Callbacks = (), out: TextIO = sys.stderr,
 ) -> tuple[keras.Model, History]:  # fmt: skip
-    """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay."""
+    """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay.
+
+    A teacher is a network of Keras if `compiles_epochs()`, and else a function of pixels.
+    """
     with precision(config.mixed_precision):
         model = build()
-    batches = Batches(train, config, teacher)
+    whole = compiles_epochs()
+    batches = Batches(train, config, None if whole else teacher)
     progress = Progress(config.epochs, len(batches), out)
-    go = in_whole_epochs if compiles_epochs() else in_steps
+    watching = [progress, *callbacks]
     with giving_logits(model):
-        history = go(model, batches, validation, [progress, *callbacks])
+        if whole:
+            history = in_whole_epochs(model, batches, teacher, validation, watching)
+        else:
+            history = in_steps(model, batches, validation, watching)
     return in_float32(model, build), history | {"seconds": progress.seconds}
 
 
-def in_steps(
-    model: keras.Model, batches: Batches, validation: Part, callbacks: Sequence[keras.callbacks.Callback]
-) -> History:
+def in_steps(model: keras.Model, batches: Batches, validation: Part, callbacks: Callbacks) -> History:
     """Train by the loop of Keras."""
     model.compile(
         optimizer=optimizer(batches.config, len(batches)),
@@ -61,13 +70,20 @@ def in_steps(
 
 
 def in_whole_epochs(
-    model: keras.Model, batches: Batches, validation: Part, callbacks: Sequence[keras.callbacks.Callback]
+    model: keras.Model, batches: Batches, teacher: keras.Model | None, validation: Part, callbacks: Callbacks
 ) -> History:
-    """Train by programs of JAX, an epoch each."""
+    """Train by programs of JAX, an epoch each; `scan.fit` says what callbacks can count on."""
     from trainer import scan
 
-    run = scan.Epochs(model, optimizer(batches.config, len(batches)), open_set_loss, accuracy, batches)
-    return scan.fit(run, validation, callbacks)
+    return scan.fit(whole_epochs(model, batches, teacher), validation, callbacks)
+
+
+def whole_epochs(model: keras.Model, batches: Batches, teacher: keras.Model | None = None) -> scan.Epochs:
+    """Return what is to be compiled to train a network that gives logits."""
+    from trainer import scan
+
+    adam = optimizer(batches.config, len(batches))
+    return scan.Epochs(model, adam, open_set_loss, accuracy, batches, teacher)
 
 
 @contextmanager
@@ -111,6 +127,7 @@ def open_set_loss(targets: Any, logits: Any) -> Any:
     So the logits say which digit there is, and how large they are all together whether there is one:
     the negative free energy of Liu and others (2020), learnt from outliers (Hendrycks and others 2019).
     """
+    logits = keras.ops.cast(logits, "float32")  # those of a network of one's own may be bfloat16
     every = keras.ops.concatenate([logits, keras.ops.zeros_like(logits[:, :1])], axis=-1)
     return -keras.ops.sum(targets * keras.ops.log_softmax(every), axis=-1)
 
@@ -132,12 +149,12 @@ def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningR
 
 
 def be_deterministic() -> None:
-    """Have no kernel be used whose sums depend on which thread comes first; must come before the first of them."""
+    """Have no sum depend on which thread comes first; to be called before anything is computed."""
     if keras.config.backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.experimental.enable_op_determinism()
-    if keras.config.backend() == "jax":  # on a CPU it has none
+    if keras.config.backend() == "jax":  # read when it first looks for devices; it matters on GPUs alone
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
 
 
@@ -161,7 +178,7 @@ def describe_device() -> str:
 
 
 def compiles_epochs() -> bool:
-    """Tell whether an epoch is one program; on a CPU the convolutions in a loop of XLA take thirty times as long."""
+    """Tell whether an epoch is one program; on a CPU, XLA's convolutions within a loop are the slowest of all."""
     return keras.config.backend() == "jax" and bool(accelerators())
 
 

@@ -1,16 +1,15 @@
 """Training where Keras runs on JAX: each epoch is one compiled program, and its data stay on the device.
 
-    order, variants and targets of all batches  ->  one step a batch (`lax.scan`)  ->  weights, loss, accuracy
+    order  ->  images and targets of all batches, some batches at once  ->  one step a batch (`lax.scan`)
 
-The loop of Keras asks Python for each batch and for each step; a GPU waits for it nine tenths of its
-time. What a batch is, and what a step minimises, is said elsewhere, and the same for both.
+The loop of Keras asks Python for each batch and for each step, and a GPU waits for it. What a batch
+is, and what a step minimises, is said elsewhere, and the same for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 import jax
@@ -21,14 +20,16 @@ from jax import numpy as jnp
 from trainer.batches import Batches, composed, network_input, one_hot
 from trainer.dataset import Part
 
-ASKED = 2000  # images that a teacher is shown at once
+COMPOSED = 32  # batches that are varied at once; more take more of the device's memory
+JUDGED = 1000  # validation images at once
 
 State = list[list[Array]]  # weights that are trained, others, those of the optimizer
+Data = dict[str, Any]  # images and labels, (n, 28, 28) and (n,), and the weights of a teacher
 Figures = dict[str, Array]  # one number each
 
 
-class Chance:
-    """What `augment` asks of chance, within a compiled program: each call takes another key."""
+class Keys:
+    """The `trainer.augment.Chance` of a compiled program: each call takes another key."""
 
     def __init__(self, key: Array) -> None:
         self.key = key
@@ -37,16 +38,16 @@ class Chance:
         self.key, key = jax.random.split(self.key)
         return cast(Array, key)
 
-    def random(self, size: Any) -> Array:
+    def random(self, size: Any, /) -> Array:
         return jax.random.uniform(self.next(), size)
 
-    def uniform(self, low: float, high: float, size: Any) -> Array:
+    def uniform(self, low: float, high: float, size: Any, /) -> Array:
         return jax.random.uniform(self.next(), size, minval=low, maxval=high)
 
-    def normal(self, mean: float, deviation: float, size: Any) -> Array:
+    def normal(self, mean: float, deviation: float, size: Any, /) -> Array:
         return mean + deviation * jax.random.normal(self.next(), size)
 
-    def integers(self, low: int, high: int, size: Any) -> Array:
+    def integers(self, low: int, high: int, size: Any, /) -> Array:
         return jax.random.randint(self.next(), size, low, high)
 
 
@@ -58,7 +59,12 @@ class Epochs:
     optimizer: keras.optimizers.Optimizer
     loss: Callable[[Any, Any], Any]
     accuracy: Callable[[Any, Any], Any]
-    batches: Batches  # whose teacher is a network of Keras, or none
+    batches: Batches  # without a teacher of their own
+    teacher: keras.Model | None  # from (n, 28, 28, 1) in [0, 1] to (n, 10) probabilities
+
+    def compiled(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Return `epoch`, which may overwrite the state that it is given, and `validate`."""
+        return jax.jit(self.epoch, donate_argnums=0), jax.jit(self.validate)
 
     def state(self) -> State:
         """Return the weights as they are, on the device."""
@@ -73,44 +79,45 @@ class Epochs:
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
 
     def variables(self) -> list[list[Any]]:
-        model = self.model
-        return [model.trainable_variables, model.non_trainable_variables, self.optimizer.variables]
+        return [*variables(self.model), self.optimizer.variables]
 
-    def data(self) -> dict[str, Any]:
-        """Return what an epoch is made of, on the device: images, labels, and the weights of a teacher."""
-        part, teacher = self.batches.part, cast(Any, self.batches.teacher)
-        taught_by = [teacher.trainable_variables, teacher.non_trainable_variables] if teacher else []
+    def data(self) -> Data:
+        """Return what epochs are made of, on the device."""
+        part = self.batches.part
         return {
             "digits": jnp.asarray(part.pixels),
             "labels": jnp.asarray(part.labels),
             "outliers": jnp.asarray(self.batches.outliers),
-            "teacher": [[variable.value for variable in variables] for variables in taught_by],
+            "teacher": [[each.value for each in kind] for kind in variables(self.teacher)] if self.teacher else [],
         }
 
-    def epoch(self, state: State, data: dict[str, Any], key: Array) -> tuple[State, Figures]:
+    def epoch(self, state: State, data: Data, key: Array) -> tuple[State, Figures]:
         """Take a step for each batch of a new order; the last batch is filled up with the first images."""
-        state, (losses, accuracies) = lax.scan(self.step, state, self.all_batches(data, Chance(key)))
+        state, (losses, accuracies) = lax.scan(self.step, state, self.all_batches(data, Keys(key)))
         return state, {"accuracy": accuracies.mean(), "loss": losses.mean()}
 
-    def all_batches(self, data: dict[str, Any], random: Chance) -> tuple[Array, Array]:
+    def all_batches(self, data: Data, random: Keys) -> tuple[Array, Array]:
         """Return the images and targets of an epoch, (steps, n, 28, 28, 1) and (steps, n, 11)."""
         steps, size = len(self.batches), self.batches.batch_size
-        order = jnp.resize(jax.random.permutation(random.next(), len(data["labels"])), (steps * size,))
-        without = steps * self.batches.without_digit(size)
-        none = random.integers(0, max(1, len(data["outliers"])), without)
-        x, targets = composed(
-            data["digits"][order], data["labels"][order], data["outliers"][none], random, self.batches.config,
-            partial(self.said, data["teacher"]) if self.batches.teacher else None,
-        )  # fmt: skip
-        return mixed(x, steps * size, steps), mixed(targets, steps * size, steps)
+        order = jnp.resize(jax.random.permutation(random.next(), len(data["labels"])), (steps, size))
+        none = random.integers(0, max(1, len(data["outliers"])), (steps, self.batches.without_digit(size)))
+        keys = jax.random.split(random.next(), steps)
 
-    def said(self, weights: list[list[Array]], pixels: Array) -> Array:
-        """Return what the teacher says of (n, 28, 28) pixels, some at a time; the last of them are filled up."""
-        teacher: Any = self.batches.teacher
-        x = jnp.resize(pixels, (-(-len(pixels) // ASKED) * ASKED, *pixels.shape[1:]))
-        x = x.reshape(-1, ASKED, *self.model.input_shape[1:]).astype(jnp.float32) / 255
-        said: Array = lax.map(lambda some: teacher.stateless_call(*weights, some)[0], x)
-        return said.reshape(-1, said.shape[-1])[: len(pixels)]
+        def one(chosen: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+            digits, without, key = chosen
+            return composed(
+                data["digits"][digits], data["labels"][digits], data["outliers"][without], Keys(key),
+                self.batches.config, self.saying(data["teacher"]),
+            )  # fmt: skip
+
+        return cast(tuple[Array, Array], lax.map(one, (order, none, keys), batch_size=COMPOSED))
+
+    def saying(self, weights: list[list[Array]]) -> Callable[[Array], Array] | None:
+        """Return what the teacher says of (n, 28, 28) pixels."""
+        teacher = self.teacher
+        if teacher is None:
+            return None
+        return lambda pixels: teacher.stateless_call(*weights, pixels[..., jnp.newaxis].astype(jnp.float32) / 255)[0]
 
     def step(self, state: State, batch: tuple[Array, Array]) -> tuple[State, tuple[Array, Array]]:
         trained, others, moments = state
@@ -121,23 +128,32 @@ class Epochs:
     def judge(
         self, trained: list[Array], others: list[Array], x: Array, targets: Array, training: bool = True
     ) -> tuple[Array, tuple[Array, list[Array]]]:
-        logits, others = self.model.stateless_call(trained, others, x, training=training)
-        return self.loss(targets, logits).mean(), (self.accuracy(targets, logits), others)
+        """Return the loss, and what the network adds to it, with its accuracy and its other weights."""
+        logits, others, added = self.model.stateless_call(trained, others, x, training=training, return_losses=True)
+        return self.loss(targets, logits).mean() + sum(added), (self.accuracy(targets, logits), others)
 
     def validate(self, state: State, x: Array, targets: Array) -> Figures:
-        loss, (accuracy, _) = self.judge(state[0], state[1], x, targets, training=False)
-        return {"val_accuracy": accuracy, "val_loss": loss}
+        """Return what the network makes of (n, 28, 28, 1) images with (n, 11) targets, all of which hold a digit."""
+
+        def one(image: tuple[Array, Array]) -> tuple[Array, Array]:
+            loss, (accuracy, _) = self.judge(state[0], state[1], image[0][None], image[1][None], training=False)
+            return loss, accuracy
+
+        losses, accuracies = lax.map(one, (x, targets), batch_size=JUDGED)
+        return {"val_accuracy": accuracies.mean(), "val_loss": losses.mean()}
 
 
-def mixed(every: Array, first: int, steps: int) -> Array:
-    """Return (steps, n, …): in each batch its share of the first so many, and then of the others."""
-    parts = jnp.split(every, [first])
-    return jnp.concatenate([part.reshape(steps, -1, *part.shape[1:]) for part in parts], 1)
+def variables(model: keras.Model) -> list[list[Any]]:
+    """Return the variables that are trained, and the others, where chance is among them."""
+    return [model.trainable_variables, model.non_trainable_variables]
 
 
 def fit(run: Epochs, validation: Part, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, list[float]]:
-    """Train for as many epochs as are asked for; the network has the weights then. Returns what each came to."""
-    epoch, validate = jax.jit(run.epoch, donate_argnums=0), jax.jit(run.validate)
+    """Train for as many epochs as are asked for, and return what each came to.
+
+    Callbacks are told when an epoch begins and what it came to; the network has its weights only at the end.
+    """
+    epoch, validate = run.compiled()
     state, data, chance = run.state(), run.data(), jax.random.key(run.batches.config.seed)
     held_out = jnp.asarray(network_input(validation.pixels)), jnp.asarray(one_hot(validation.labels))
     watching = keras.callbacks.CallbackList(list(callbacks), model=run.model)

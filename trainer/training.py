@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,9 +25,6 @@ from trainer.dataset import Dataset, Part
 from trainer.evaluate import Report
 from trainer.fit import History
 from trainer.memory import keep_freed
-
-CHECKED = 1000  # images by which a teacher is known
-TOLERANCE = 1e-4  # on each of its probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ def builder(config: Config) -> Build:
     return partial(architectures.find(config.architecture), dropout=config.dropout)
 
 
-def taught_by(h5: bytes, images: Part) -> Teacher:
+def taught_by(h5: bytes, images: Part) -> Teacher | keras.Model:
     """Return a teacher from a `.h5`: the kernel's network, or the one of Keras where an epoch is one program.
 
     Raises `BadModel`, for one thing if that does not answer some images as the kernel's does.
@@ -69,16 +66,16 @@ def taught_by(h5: bytes, images: Part) -> Teacher:
     kernels = network.load(h5)
     if not fit.compiles_epochs():
         return kernels
-    model, some = averaging.in_keras(h5), images.pixels[:CHECKED]
-    alike = model.input_shape[1:] == averaging.SHAPE and np.allclose(
-        fit.predict(model, some), kernels(some), rtol=0, atol=TOLERANCE
-    )
-    if not alike:
-        raise BadModel("unsupported", "a teacher of a GPU takes (28, 28, 1) in [0, 1] and gives probabilities")
-    return cast(Teacher, model)
+    model, some = averaging.as_served(h5), images.pixels[: publish.PARITY_IMAGES]
+    difference = float(np.abs(fit.predict(model, some) - kernels(some)).max())
+    if not difference <= publish.PARITY_TOLERANCE:
+        raise BadModel(
+            "unsupported", f"Keras differs from what is served by {difference:.2g}, and cannot be the teacher"
+        )
+    return model
 
 
-def train(build: Build, config: Config, data: Dataset, teacher: Teacher | None) -> Trained:
+def train(build: Build, config: Config, data: Dataset, teacher: Teacher | keras.Model | None) -> Trained:
     """Fit a network, and its temperature on the validation set."""
     model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
     temperature = calibrate.fit_temperature([fit.predict(model, data.validation.pixels)], data.validation.labels)
