@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,6 @@ Box = tuple[float, float, float, float]  # left, top, width, height
 SIDE = 28  # pixels on each side of an MNIST image
 BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
-SUM_AND_MOMENT = np.stack([np.ones(SIDE), np.arange(SIDE)]).astype(np.float32)  # (2, 28), to be multiplied with
 
 CUT_OUT = 24  # pixels on the longest side, below which nothing is taken away from what is in a picture
 FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
@@ -149,11 +147,13 @@ def fit(array: Grey) -> Sight:
         return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
     choice = Choice(mask) if may_fill(array.shape, paper is not None) else one_digit(mask)
     top, bottom, left, right = bounds(choice.mask)
-    full = quantile(strength[choice.mask], 0.5)
-    strokes = solid(strength, threshold / 2, full)
+    inside = np.s_[top:bottom, left:right]
+    chosen = choice.mask[inside]
+    full = quantile(strength[inside][chosen], 0.5)
+    strokes = solid(strength[inside], threshold / 2, full)
     if choice.mask is not mask:
-        strokes[mask & ~choice.mask] = 0
-    ink_alone = thicken(strokes[top:bottom, left:right], choice.mask[top:bottom, left:right])
+        strokes[mask[inside] & ~chosen] = 0
+    ink_alone = thicken(strokes, chosen)
     pixels, shift = centre(shrink(narrowed(ink_alone) if (bottom - top, right - left) == array.shape else ink_alone))
     box = (left, top, right - left, bottom - top)
     return Sight(pixels, False, dark, box, shift, choice.lines, choice.others, full)
@@ -163,12 +163,8 @@ def looks_like_mnist(array: Grey) -> bool:
     """Tell whether a picture has MNIST's size, polarity, box and centre; all 70,000 have."""
     if array.shape != (SIDE, SIDE) or array.max() < 254 or np.count_nonzero(edges(array)) >= 2 * SIDE:
         return False  # the median of the 112 pixels of the border is above 0 as soon as half of them are
-    columns = SUM_AND_MOMENT @ array  # (2, 28); all exact, for sums of whole numbers stay below 2²⁴
-    rows = array @ SUM_AND_MOMENT[0]
-    top, bottom = span(rows)
-    left, right = span(columns[0])
-    total = rows.sum()
-    y, x = columns[1].sum() / total, columns[0] @ SUM_AND_MOMENT[1] / total
+    top, bottom, left, right = bounds(array > 0)
+    y, x = centre_of_mass(array)
     box_fits = BOX - 1 <= max(bottom - top, right - left) <= BOX
     return box_fits and max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
 
@@ -242,21 +238,26 @@ def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
 
 def bounds(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """Return top, bottom, left, right of what is true, ends excluded."""
-    return *span(np.asarray(mask.any(1))), *span(np.asarray(mask.any(0)))
+    return *rows_of(mask), *rows_of(mask.T)
 
 
-def span(profile: NDArray[Any]) -> tuple[int, int]:
-    """Return the first index of what is not zero, and the one after the last."""
-    indices = profile.nonzero()[0]
-    return int(indices[0]), int(indices[-1]) + 1
+def rows_of(mask: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first row in which anything is true, and the one after the last; NumPy's `any` takes twice as long."""
+    flat, width = mask.tobytes(), mask.shape[1]
+    return flat.find(1) // width, flat.rfind(1) // width + 1
 
 
 def centre_of_mass(array: Grey) -> tuple[float, float]:
     """Return the mean row and column index, weighted by brightness, of an array that isn't all zero."""
-    exact = array.astype(np.float64)
-    rows, columns = exact.sum(1), exact.sum(0)
-    total = rows.sum()
-    return float(rows @ np.arange(len(rows)) / total), float(columns @ np.arange(len(columns)) / total)
+    h, w = array.shape
+    (total, across), (down, _) = (sum_and_moment(h) @ array.astype(np.float64) @ sum_and_moment(w).T).tolist()
+    return down / total, across / total
+
+
+@lru_cache(MOST_SIDES)
+def sum_and_moment(n: int) -> NDArray[np.float64]:
+    """Return (2, n) to multiply n values with: their sum, and the sum of each times its index."""
+    return np.stack([np.ones(n), np.arange(n)])
 
 
 @lru_cache(MOST_SIDES)

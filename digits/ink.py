@@ -33,7 +33,6 @@ STROKES = (0.02, 0.04, 0.08, 0.16)  # of the shorter side of a sheet: strokes ar
 PEAK = 50  # pixels that stand out at least as far as is said
 CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
-BINS = np.arange(256)
 WIDE = 0.06  # of a sheet's longer side, if that is more
 
 
@@ -220,17 +219,15 @@ def otsu(strength: Grey) -> float:
     high = float(strength.max())
     if high <= 0:
         return 0.0
-    counts = np.bincount((strength * np.float32(255.99 / high)).astype(np.uint8).ravel(), minlength=len(BINS))
-    used = counts.nonzero()[0]
-    first, last = int(used[0]), int(used[-1])
-    if first == last:
+    counts = np.bincount((strength * np.float32(255.99 / high)).astype(np.uint8).ravel())
+    used = counts.nonzero()[0]  # bins; between two of them, a threshold may be anywhere
+    if len(used) == 1:
         return float(strength.min())
-    below, sums = counts[first:].cumsum(), (counts * BINS)[first:].cumsum()  # pixels up to each bin, and their bins
-    inner = slice(0, last - first)  # bins with pixels up to them, and beyond
-    above = below[-1] - below[inner]
-    between = below[inner] * above * (sums[inner] / below[inner] - (sums[-1] - sums[inner]) / above) ** 2
-    best = (between == between.max()).nonzero()[0]  # several, where no pixel lies between the classes
-    return (int(best[0] + best[-1]) / 2 + first + 1) * high / 256
+    shares = counts[used].astype(np.float64)  # whole numbers still, that need no conversion at each step
+    pixels, sums = shares.cumsum(), (shares * used).cumsum()  # up to each bin, and the sum of their bins
+    below, moment = pixels[:-1], pixels[-1] * sums[:-1] - sums[-1] * pixels[:-1]
+    best = (moment * moment / (below * (pixels[-1] - below))).argmax()
+    return int(used[best] + used[best + 1] + 1) / 2 * high / 256
 
 
 def quantile(values: NDArray[Any], share: float) -> float:
