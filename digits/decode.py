@@ -10,10 +10,7 @@ matter of this module.
 from __future__ import annotations
 
 import io
-import zlib
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from digits.errors import BadImage
@@ -27,10 +24,6 @@ DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, whil
 
 TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 259, 322, 323  # tags; TIFF 6.0, sections 3 and 15
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
-# a PNG of 28x28 pixels, 8 bits of grey each, not interlaced: its signature and first chunk, and its last
-PLAIN_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x1c\0\0\0\x1c\x08\0\0\0\0Wf\x80H"
-PLAIN_BYTES = 1024  # at most; 784 pixels take 880 without any compression
-PLAIN_END = b"\0\0\0\0IEND\xaeB`\x82"
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
 
 
@@ -147,24 +140,3 @@ def count_tiff_pages(image: Image.Image) -> int:
     finally:
         image.seek(0)
     return MAX_FRAMES + 1
-
-
-def is_plain(data: bytes) -> bool:
-    """Tell whether this is a grey PNG of 28x28 with nothing in it but its pixels, so that its cost is known."""
-    end = 41 + int.from_bytes(data[33:37], "big")
-    return (
-        len(data) <= PLAIN_BYTES
-        and data.startswith(PLAIN_HEAD)
-        and data[37:41] == b"IDAT"
-        and data[end + 4 :] == PLAIN_END
-        and zlib.crc32(data[37:end]) == int.from_bytes(data[end : end + 4], "big")
-    )
-
-
-def decode_plain(data: bytes) -> NDArray[np.uint8] | None:
-    """Return the (28, 28) pixels of what `is_plain`, or None if they must be decoded the long way."""
-    try:
-        image = Image.frombytes("L", (28, 28), data[41:-16], "zip", ("L", 0))  # Pillow's own decoder of PNG
-    except Exception:  # the long way says what is wrong
-        return None
-    return np.frombuffer(image.tobytes(), np.uint8).reshape(28, 28)

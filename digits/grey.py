@@ -42,6 +42,14 @@ def uncoloured(image: Image.Image) -> Image.Image:
     return coloured.convert("L") if coloured.mode == "RGB" else coloured
 
 
+def brightness(colours: bytes) -> bytes:
+    """Return a byte of grey for each three of red, green and blue; as `uncoloured` does."""
+    red = colours[::3]
+    if red == colours[1::3] == colours[2::3]:
+        return red
+    return Image.frombytes("RGB", (len(red), 1), colours).convert("L").tobytes()
+
+
 def direct(image: Image.Image) -> Image.Image:
     """Return the picture in a mode whose values are brightnesses that can be averaged. Raises `BadImage`."""
     try:

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.decode import decode, decode_plain, identify, is_plain
+from digits.decode import decode, identify
 from digits.grey import Grey, factor, grey, uncoloured
 from digits.ink import SMALL, Mask, edges, even_paper, ink, otsu, quantile, running
+from digits.plain import decode_plain
 from digits.strokes import Choice, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
@@ -75,7 +76,7 @@ def as_png(pixels: Pixels) -> bytes:
 
 def see_plain(data: bytes) -> Sight | None:
     """Look at a plain PNG of 28x28 pixels the short way, if it is one."""
-    pixels = decode_plain(data) if is_plain(data) else None
+    pixels = decode_plain(data)
     return None if pixels is None else fit(pixels.astype(np.float32))
 
 
@@ -143,14 +144,14 @@ def fit(array: Grey) -> Sight:
     strength, dark = ink(array, paper)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
-    if not mask.any():
+    if not np.count_nonzero(mask):
         return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
     choice = Choice(mask) if may_fill(array.shape, paper is not None) else one_digit(mask)
     top, bottom, left, right = bounds(choice.mask)
     inside = np.s_[top:bottom, left:right]
-    chosen = choice.mask[inside]
-    full = quantile(strength[inside][chosen], 0.5)
-    strokes = solid(strength[inside], threshold / 2, full)
+    strength, chosen = strength[inside], choice.mask[inside]
+    full = quantile(strength[chosen], 0.5)
+    strokes = solid(strength, threshold / 2, full)
     if choice.mask is not mask:
         strokes[mask[inside] & ~chosen] = 0
     ink_alone = thicken(strokes, chosen)
@@ -161,7 +162,7 @@ def fit(array: Grey) -> Sight:
 
 def looks_like_mnist(array: Grey) -> bool:
     """Tell whether a picture has MNIST's size, polarity, box and centre; all 70,000 have."""
-    if array.shape != (SIDE, SIDE) or array.max() < 254 or np.count_nonzero(edges(array)) >= 2 * SIDE:
+    if array.shape != (SIDE, SIDE) or np.count_nonzero(edges(array)) >= 2 * SIDE or array.max() < 254:
         return False  # the median of the 112 pixels of the border is above 0 as soon as half of them are
     top, bottom, left, right = bounds(array > 0)
     y, x = centre_of_mass(array)
@@ -227,7 +228,7 @@ def brighten(box: Grey) -> Grey:
 def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
     """Place the (20, 20) box in (28, 28) so that the centre of mass comes nearest to index 14; tells the shift."""
     pixels = np.zeros((SIDE, SIDE), np.uint8)
-    if not box.any():
+    if not np.count_nonzero(box):
         return pixels, (0, 0)
     y, x = centre_of_mass(box)
     top, left = (min(max(round(CENTRE - at), 0), SIDE - BOX) for at in (y, x))

@@ -27,9 +27,10 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from digits import image
-from digits.decode import identify, is_plain
+from digits.decode import identify
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels, Sight
+from digits.plain import is_plain
 from service.errors import Problem
 from service.pieces import Long, elements, parse
 

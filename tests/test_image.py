@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import io
+import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from digits import decode, image
+from digits import decode, image, plain
 from digits.decode import MAX_PIXELS
 from digits.errors import BadImage
+from digits.grey import uncoloured
 from digits.image import Pixels
 from tests import hostile
 from tests.hostile import encoded
@@ -417,22 +419,165 @@ def read_or_code(data: bytes) -> Pixels | str:
         return exc.code
 
 
+def plain_png(rows: NDArray[np.uint8], *between: bytes, bits: int = 8, colour: int = 0, interlaced: int = 0) -> bytes:
+    """Return a PNG of 28x28 of (28, n) bytes of rows, the type of each row's filter first, with chunks before them."""
+    header = hostile.chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, bits, colour, 0, 0, interlaced))
+    pixels = hostile.chunk(b"IDAT", zlib.compress(rows.tobytes()))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(between) + pixels + hostile.chunk(b"IEND", b"")
+
+
+def random_rows(bits: int, channels: int = 1, filters: Sequence[int] = range(5), seed: int = 0) -> NDArray[np.uint8]:
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 256, (28, 1 + -(-28 * bits * channels // 8)), np.uint8)
+    rows[:, 0] = random.choice(filters, 28)
+    return rows
+
+
+def palette(colours: int, grey: bool = True) -> bytes:
+    """Return a chunk of so many colours."""
+    values = np.random.default_rng(colours).integers(0, 256, (colours, 3), np.uint8)
+    return hostile.chunk(b"PLTE", (np.repeat(values[:, :1], 3, 1) if grey else values).tobytes())
+
+
+def assert_plain(data: bytes, is_plain: bool = True) -> None:
+    """Take it the short way, if it is plain, and read it as any other."""
+    assert plain.is_plain(data) == is_plain
+    pixels = plain.decode_plain(data)
+    assert (pixels is not None) == is_plain
+    if pixels is not None:
+        in_full = decode.decode(decode.identify(data))
+        np.testing.assert_array_equal(pixels, np.asarray(uncoloured(in_full)))
+    np.testing.assert_array_equal(read_or_code(data), the_long_way(data))
+
+
 @pytest.mark.parametrize("level", [0, 9])
 def test_a_plain_png_is_read_as_any_other(level: int) -> None:
     images = [*mnist(200)[0], *np.random.default_rng(0).integers(0, 256, (20, 28, 28)).astype(np.uint8)]
     for pixels in images:
-        file = io.BytesIO()
-        Image.fromarray(pixels).save(file, "PNG", compress_level=level)
-        data = file.getvalue()
-        assert decode.is_plain(data)
-        np.testing.assert_array_equal(image.read(data), the_long_way(data))
+        assert_plain(encoded(Image.fromarray(pixels), "PNG", compress_level=level))
 
 
-def test_a_damaged_plain_png_gets_the_verdict_of_any_other() -> None:
-    data, random = png(mnist(1)[0][0]), np.random.default_rng(1)
+@pytest.mark.parametrize("filters", [[0], [1], [2], [3], [4], range(5)])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_a_plain_png_may_be_grey_of_any_depth_and_filter(bits: int, filters: Sequence[int]) -> None:
+    assert_plain(plain_png(random_rows(bits, filters=filters), bits=bits))
+
+
+@pytest.mark.parametrize("grey", [True, False])
+@pytest.mark.parametrize("filters", [[0], [1], [2], [3], [4], range(5)])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_plain_png_may_have_a_palette(bits: int, filters: Sequence[int], grey: bool) -> None:
+    assert_plain(plain_png(random_rows(bits, filters=filters), palette(1 << bits, grey), bits=bits, colour=3))
+
+
+@pytest.mark.parametrize("colours", [1, 2, 17, 255])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_an_index_beyond_the_palette_of_a_plain_png_is_that_of_any_other(bits: int, colours: int) -> None:
+    assert_plain(plain_png(random_rows(bits), palette(colours), bits=bits, colour=3))
+
+
+@pytest.mark.parametrize("picture", [drawn(28, scale=0.14), drawn(28, 90, 200, 0.14)])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_plain_png_with_a_digit_is_read_as_any_other(mode: str, picture: Image.Image) -> None:
+    assert_plain(encoded(picture.convert(mode), "PNG"))
+
+
+@pytest.mark.parametrize("filters", [[0], [1], [2], [3], [4], range(5)])
+def test_a_plain_png_may_be_in_colour(filters: Sequence[int]) -> None:
+    assert_plain(plain_png(random_rows(8, 3, filters), colour=2))
+
+
+def test_a_plain_png_may_say_how_it_was_made() -> None:
+    told = {b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"pHYs": 9}
+    chunks = [hostile.chunk(name, bytes(range(1, 1 + length))) for name, length in told.items()]
+    assert_plain(plain_png(random_rows(8), *chunks, palette(200), colour=3))
+    for name, length in told.items():
+        for wrong in (length - 1, length + 1):
+            assert_plain(plain_png(random_rows(8), hostile.chunk(name, bytes(wrong))), is_plain=False)
+
+
+GREY = random_rows(8)
+NOT_PLAIN: dict[str, Callable[[], bytes]] = {
+    "transparent colours": lambda: plain_png(GREY, palette(256), hostile.chunk(b"tRNS", bytes([0, 9, 255])), colour=3),
+    "a transparent grey": lambda: plain_png(GREY, hostile.chunk(b"tRNS", bytes(2))),
+    "interlaced": lambda: plain_png(GREY, palette(256), colour=3, interlaced=1),
+    "bits": lambda: encoded(drawn(28, scale=0.14).convert("1"), "PNG"),
+    "16 bits": lambda: plain_png(random_rows(16), bits=16),
+    "alpha": lambda: plain_png(random_rows(8, 4), colour=6),
+    "3 bits": lambda: plain_png(random_rows(3), bits=3),
+    "16 bits of a palette": lambda: plain_png(random_rows(16), palette(256), bits=16, colour=3),
+    "no palette": lambda: plain_png(GREY, colour=3),
+    "an empty palette": lambda: plain_png(GREY, palette(0), colour=3),
+    "257 colours": lambda: plain_png(GREY, palette(257), colour=3),
+    "a third of a colour": lambda: plain_png(GREY, hostile.chunk(b"PLTE", bytes(31)), colour=3),
+    "two palettes": lambda: plain_png(GREY, palette(9), palette(8), colour=3),
+    "a palette for grey": lambda: plain_png(GREY, palette(256)),
+    "a palette for colours": lambda: plain_png(random_rows(8, 3), palette(256), colour=2),
+    "turned": lambda: encoded(drawn(28, scale=0.14), "PNG", exif=turned()),
+    "a comment": lambda: plain_png(GREY, hostile.chunk(b"tEXt", b"Comment\0seven")),
+    "animated": lambda: encoded(drawn(28), "PNG", save_all=True, append_images=[drawn(28).rotate(90)]),
+    "pixels in two chunks": lambda: in_two_chunks(plain_png(GREY)),
+    "pixels before the palette": lambda: palette_last(plain_png(GREY, palette(256), colour=3)),
+    "something after its end": lambda: plain_png(GREY) + b"\0",
+    "no end": lambda: plain_png(GREY)[:-12],
+    "no pixels": lambda: plain_png(GREY)[:33] + hostile.chunk(b"IEND", b""),
+    "nothing but a head": lambda: plain_png(GREY)[:33],
+    "another size": lambda: hostile.png(28, 27),
+}
+
+
+def turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def in_two_chunks(data: bytes) -> bytes:
+    packed = data[41:-16]
+    return data[:33] + hostile.chunk(b"IDAT", packed[:100]) + hostile.chunk(b"IDAT", packed[100:]) + data[-12:]
+
+
+def palette_last(data: bytes) -> bytes:
+    start = data.index(b"PLTE") - 4
+    end = start + 12 + 768
+    return data[:start] + data[end:-12] + data[start:end] + data[-12:]
+
+
+@pytest.mark.parametrize("name", NOT_PLAIN)
+def test_what_is_not_plain_is_left_to_the_long_way(name: str) -> None:
+    assert_plain(NOT_PLAIN[name](), is_plain=False)
+
+
+@pytest.mark.parametrize("length", [0, 1, 28, 27 * 29, 28 * 29 - 1, 28 * 29 + 1, 29 * 29, 100_000])
+@pytest.mark.parametrize("colour", [0, 3])
+def test_too_few_or_many_pixels_of_a_plain_png_are_those_of_any_other(colour: int, length: int) -> None:
+    data = plain_png(np.resize(GREY, length), *([palette(256)] if colour else []), colour=colour)
+    assert plain.is_plain(data)
+    np.testing.assert_array_equal(read_or_code(data), the_long_way(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(mnist(1)[0][0]),
+        plain_png(GREY, hostile.chunk(b"sRGB", b"\0"), palette(250), colour=3),
+        plain_png(random_rows(4), palette(16, grey=False), bits=4, colour=3),
+        encoded(drawn(28, scale=0.14).convert("RGB"), "PNG"),
+    ],
+    ids=["grey", "palette", "palette of 16 colours", "colours"],
+)
+def test_a_damaged_plain_png_gets_the_verdict_of_any_other(data: bytes) -> None:
+    random, start = np.random.default_rng(1), data.index(b"IDAT")
     for _ in range(500):
-        damaged = bytearray(data)
-        damaged[random.integers(len(data))] ^= 1 << random.integers(8)
+        changed = bytearray(data)
+        changed[random.integers(len(data))] ^= 1 << random.integers(8)
         if random.random() < 0.5:  # a checksum that hides the damage
-            damaged[-16:-12] = zlib.crc32(damaged[37:-16]).to_bytes(4, "big")
-        np.testing.assert_array_equal(read_or_code(bytes(damaged)), the_long_way(bytes(damaged)))
+            changed[-16:-12] = zlib.crc32(changed[start:-16]).to_bytes(4, "big")
+        np.testing.assert_array_equal(read_or_code(bytes(changed)), the_long_way(bytes(changed)))
+
+
+@pytest.mark.parametrize("colour", [0, 3])
+def test_a_plain_png_cut_short_gets_the_verdict_of_any_other(colour: int) -> None:
+    data = plain_png(GREY, *([palette(256)] if colour else []), colour=colour)
+    for length in range(0, len(data), 7):
+        np.testing.assert_array_equal(read_or_code(data[:length]), the_long_way(data[:length]))
