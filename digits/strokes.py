@@ -262,7 +262,7 @@ def grouped(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.
         np.minimum.at(root, root[b], lowest)
         while (root[root] != root).any():
             root = root[root]
-    return np.unique(root, return_inverse=True)[1] if count else root
+    return (np.cumsum(root == np.arange(count)) - 1)[root]
 
 
 def measured(
