@@ -233,9 +233,10 @@ def otsu(strength: Grey) -> float:
     if len(used) == 1:
         return float(strength.min())
     shares = counts[used].astype(np.float64)  # whole numbers still, that need no conversion at each step
-    pixels, sums = shares.cumsum(), (shares * used).cumsum()  # up to each bin, and the sum of their bins
-    below, moment = pixels[:-1], pixels[-1] * sums[:-1] - sums[-1] * pixels[:-1]
-    best = (moment * moment / (below * (pixels[-1] - below))).argmax()
+    sums = (shares * used).cumsum()  # of the bins of all pixels up to each bin
+    below = shares.cumsum()[:-1]
+    moment = strength.size * sums[:-1] - sums[-1] * below
+    best = (moment * moment / (below * (strength.size - below))).argmax()
     return int(used[best] + used[best + 1] + 1) / 2 * high / 256
 
 

@@ -219,8 +219,12 @@ def is_rival(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
 
 def stroke_width(mask: Mask) -> float:
     """Return the mean width of strokes in pixels: twice their area by the length of their outline."""
-    upright = mask[1:-1] & mask[:-2] & mask[2:]
-    inside = upright[:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]  # none of the outermost pixels is
+    h, w = mask.shape
+    wide = np.zeros((h + 2, w + 2), np.bool_)  # with paper around, all of it is one long row that can be shifted
+    wide[1:-1, 1:-1] = mask
+    flat, row = wide.ravel(), w + 2
+    beside = flat[row - 1 : -row - 1] & flat[row + 1 : -row + 1]
+    inside = flat[row:-row] & flat[: -2 * row] & flat[2 * row :] & beside
     area, inner = int(np.count_nonzero(mask)), int(np.count_nonzero(inside))
     return 2 * area / max(area - inner, 1)
 
