@@ -34,7 +34,7 @@ STROKES = (0.02, 0.04, 0.08, 0.16)  # of the shorter side of a sheet: strokes ar
 PEAK = 50  # pixels that stand out at least as far as is said
 CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
-MOST_SHAPES = 256  # whose borders are kept
+MOST_SHAPES = 32  # whose borders are kept, some 100 kB each at most
 WIDE = 0.06  # of a sheet's longer side, if that is more
 
 
