@@ -53,6 +53,7 @@ def network(dropout: float = 0.0) -> Any:
 def main() -> None:
     import keras
 
+    from benchmarks import sprint
     from trainer import averaging, fit
     from trainer.batches import Batches
 
@@ -82,6 +83,7 @@ def main() -> None:
         ],
         "taught": trained(whole, replace(PLAIN, taught=1.0, epochs=60, label_smoothing=0.0, average=0.0), next_digit),
         "labels": few.labels.tolist(),
+        "sprint": sprint.measure((1, 2), replace(PLAIN, architecture=str(folder / "small.py"), share=0.01)),
     }
     (folder / "results.json").write_text(json.dumps(results))
 

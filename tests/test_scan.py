@@ -46,6 +46,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     means = np.stack([pixels[labels == digit].mean(0).ravel() / 255 for digit in range(10)])  # (10, 784)
     means = np.roll(means, 1, axis=0).astype(np.float32)
     (folder / "teacher.h5").write_bytes(dense_h5(means.T, -(means**2).sum(1) / 2))
+    (folder / "small.py").write_text("from tests.on_jax import network\nbuild = network\n")
     command = [sys.executable, "-m", "tests.on_jax", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr
@@ -76,6 +77,14 @@ def test_all_of_a_target_can_be_what_a_teacher_says(results: dict[str, Any]) -> 
     said, labels = np.array(results["taught"]["said"]), np.array(results["labels"])
     assert (said == (labels + 1) % 10).mean() > 0.4
     assert (said == labels).mean() < 0.1
+
+
+def test_a_sprint_trains_each_seed_anew(results: dict[str, Any]) -> None:
+    (first, seconds), (second, _) = results["sprint"]
+    assert 0.2 < first < 1
+    assert 0.2 < second < 1
+    assert first != second
+    assert seconds > 0
 
 
 # --- chance, and batches ------------------------------------------------------------------------
