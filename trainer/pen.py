@@ -108,9 +108,9 @@ def drawn(strokes: list[Points], random: Generator) -> Drawing:
     brush = ImageDraw.Draw(sheet)
     for stroke in strokes:
         places = (stroke - low) * ((CANVAS - pen - 2) / extent) + pen / 2
-        brush.line([(x, y) for x, y in places], 255, round(pen), "curve")
-        for x, y in places[[0, -1]]:
-            brush.ellipse((x - pen / 2, y - pen / 2, x + pen / 2, y + pen / 2), 255)
+        brush.line(places.ravel().tolist(), 255, round(pen))
+        for corners in np.concatenate([places - (pen - 1) / 2, places + (pen - 1) / 2], 1).tolist():
+            brush.ellipse(corners, 255)
     return np.asarray(sheet, np.float32)
 
 
