@@ -21,7 +21,6 @@ from trainer.batches import Batches, composed, network_input, one_hot
 from trainer.dataset import Part
 
 COMPOSED = 32  # batches that are varied at once; more take more of the device's memory
-JUDGED = 1000  # validation images at once
 
 State = list[list[Array]]  # weights that are trained, others, those of the optimizer
 Data = dict[str, Any]  # images and labels, (n, 28, 28) and (n,), and the weights of a teacher
@@ -139,7 +138,8 @@ class Epochs:
             loss, (accuracy, _) = self.judge(state[0], state[1], image[0][None], image[1][None], training=False)
             return loss, accuracy
 
-        losses, accuracies = lax.map(one, (x, targets), batch_size=JUDGED)
+        size = self.batches.batch_size  # as many as in a step, for which the fastest convolutions are known by then
+        losses, accuracies = lax.map(one, (x, targets), batch_size=size + self.batches.without_digit(size))
         return {"val_accuracy": accuracies.mean(), "val_loss": losses.mean()}
 
 
