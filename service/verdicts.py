@@ -44,13 +44,12 @@ def predictions(engine: Engine, images: Images, rows: Judgements, wishes: Predic
             continue
         pixels = images.pixels[index]
         probabilities, presence = row[DIGITS], row[PRESENCE]
-        order = probabilities.argsort()
-        best = int(order[-1])
+        best, *others = probabilities.argsort()[::-1].tolist()
         reason = doubt(pixels, sight, presence, threshold)
         answer = {
             "index": index, "name": name, "digit": None if reason else best, "reason": reason,
             "confidence": row[best], "probabilities": probabilities, "presence": presence,
-            "alternatives": [(int(digit), row[digit]) for digit in order[-2 : -2 - ALTERNATIVES : -1]],
+            "alternatives": [(digit, row[digit]) for digit in others[:ALTERNATIVES]],
         }  # fmt: skip
         yield answer | {"explanation": explanation(pixels, sight)} if wishes.explain else answer
 
@@ -61,7 +60,7 @@ def failure(index: int, name: str | None, refused: BadImage) -> dict[str, Any]:
 
 def doubt(pixels: Pixels, sight: Sight | None, presence: float, threshold: float) -> str | None:
     """Return why no digit is to be given, if there is a reason."""
-    if not pixels.any():
+    if not np.count_nonzero(pixels):  # `any` takes six times as long
         return "blank"
     if sight is not None and sight.others:
         return "several_digits"
