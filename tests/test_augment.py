@@ -9,7 +9,7 @@ from digits.image import Pixels
 from tests.models import mnist
 from trainer.augment import Variation, augment, bend, extents, sample
 
-USUAL = Variation(share=0.7, strength=1, hidden=0.1)
+USUAL = Variation(share=0.7, strength=1, hidden=0.1, moved=1.5)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_share_stays_as_it_is(pixels: Pixels) -> None:
 def test_half_the_strength_changes_less(pixels: Pixels) -> None:
     plain = pixels / np.float32(255)
     whole, half, none = (
-        np.abs(augment(pixels, np.random.default_rng(0), Variation(1, strength, hidden=0)) - plain).mean()
+        np.abs(augment(pixels, np.random.default_rng(0), Variation(1, strength, hidden=0, moved=1.5)) - plain).mean()
         for strength in (1, 0.5, 0)
     )
     assert 0 == none < half < 0.8 * whole
@@ -48,7 +48,7 @@ def test_half_the_strength_changes_less(pixels: Pixels) -> None:
 
 def test_hidden_parts_are_paper(pixels: Pixels) -> None:
     plain = pixels / np.float32(255)
-    varied = augment(pixels, np.random.default_rng(0), Variation(1, strength=0, hidden=1))
+    varied = augment(pixels, np.random.default_rng(0), Variation(1, strength=0, hidden=1, moved=1.5))
     hidden = varied != plain
     assert (varied[hidden] == 0).all()
     assert (hidden.sum((1, 2)) <= 25).all()
@@ -79,6 +79,6 @@ def test_sampling_at_the_pixels_themselves_changes_nothing(pixels: Pixels) -> No
 
 def test_bending_moves_ink_and_keeps_its_amount(pixels: Pixels) -> None:
     x = pixels.astype(np.float32) / np.float32(255)
-    bent = bend(x, extents(pixels), np.random.default_rng(0), 1)
+    bent = bend(x, extents(pixels), np.random.default_rng(0), 1, 1.5)
     assert (np.abs(bent - x).mean((1, 2)) > 0.01).mean() > 0.9
     assert 0.7 < np.median(bent.sum((1, 2)) / x.sum((1, 2))) < 1.3

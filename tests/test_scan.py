@@ -26,7 +26,7 @@ from trainer.config import Config
 from trainer.scan import Keys
 
 ROOT = Path(__file__).parent.parent
-USUAL = Variation(share=1, strength=1, hidden=0.1)
+USUAL = Variation(share=1, strength=1, hidden=0.1, moved=1.5)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_places_between_pixels_are_the_same(pixels: Pixels) -> None:
 
 def test_without_strength_images_move_by_nothing(pixels: Pixels) -> None:
     x = jaxs(pixels / np.float32(255))
-    still = bend(x, extents(jaxs(pixels)), Keys(jax.random.key(0)), 0.0)
+    still = bend(x, extents(jaxs(pixels)), Keys(jax.random.key(0)), 0.0, 1.5)
     assert np.allclose(still, x, atol=1e-4)
 
 

@@ -30,7 +30,6 @@ TURN = 7.0  # degrees, standard deviation; 20 at most
 SLANT = 0.3  # columns a row, at most
 GROWTH = (-0.22, 0.10)  # of the logarithm of the size
 ASPECT = 0.22  # of its logarithm, at most, in each direction
-MOVE = 1.5  # pixels at most
 BEND = 0.9  # pixels, standard deviation, at each of 5 x 5 points
 STRETCHED = 0.3  # share of images that fill their box whatever their proportions, as some scanners leave them
 BLURRED = 0.2  # share that is seen out of focus, or small, and has broad soft strokes for it
@@ -47,6 +46,7 @@ class Variation:
     share: float  # of the images that are varied at all
     strength: float  # 1: as far, and as often, as the constants above say
     hidden: float  # share of the varied ones of which a part is hidden
+    moved: float  # pixels, up to which they are moved at strength 1
 
 
 class Chance(Protocol):
@@ -64,7 +64,7 @@ def augment(pixels: Pixels, random: Chance, variation: Variation) -> Floats:
     if not variation.share:
         return plain
     strength = variation.strength
-    varied = bend(vary_strokes(plain, random, strength), extents(pixels), random, strength)
+    varied = bend(vary_strokes(plain, random, strength), extents(pixels), random, strength, variation.moved)
     varied = vary_ink(coarsen(blur(varied, random, strength), random, strength), random, strength)
     varied = add_noise(hide(varied, random, variation.hidden), random, strength)
     return library(plain).where(among(len(pixels), variation.share, random), varied, plain)
@@ -114,12 +114,12 @@ def extents(pixels: Pixels) -> Any:
     return library(pixels).stack([SIDE - row.argmax(1) - row[:, ::-1].argmax(1) for row in (rows, columns)], 1)
 
 
-def bend(x: Floats, extent: Any, random: Chance, strength: float) -> Floats:
+def bend(x: Floats, extent: Any, random: Chance, strength: float, moved: float) -> Floats:
     """Turn, slant, stretch, move and bend images (Simard, Steinkraus and Platt 2003)."""
     n = len(x)
     grid = np.mgrid[0:SIDE, 0:SIDE].reshape(2, -1) - MIDDLE  # (2, 784): row and column of each target pixel
     turned = origins(scales(extent, random, strength), random, strength) @ grid
-    places = turned + MIDDLE + strength * random.uniform(-MOVE, MOVE, (n, 2, 1))
+    places = turned + MIDDLE + strength * random.uniform(-moved, moved, (n, 2, 1))
     between = line_weights(5)  # (28, 5)
     field = between @ random.normal(0, strength * BEND, (n, 2, 5, 5)) @ between.T
     return sample(x, places + field.reshape(n, 2, -1))

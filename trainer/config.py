@@ -15,7 +15,7 @@ RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
               "average": 0.999},
     "standard": {},
     "full": {"epochs": 48, "average": 0.999},
-    "mnist": {"epochs": 40, "strength": 0.5, "hidden": 0.3, "drawn": 0.0, "outliers": 0.0, "label_smoothing": 0.05,
+    "mnist": {"epochs": 40, "hidden": 0.3, "moved": 3.0, "drawn": 0.0, "outliers": 0.0, "label_smoothing": 0.05,
               "average": 0.999, "taught": 1.0},
     "sprint": {"epochs": 2, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.1, "learning_rate": 4e-3,
                "validation": 0.02},
@@ -53,6 +53,7 @@ class Config:
     augmented: float = setting(0.7, "share of the images that are varied")
     strength: float = setting(1.0, "how far they are varied: 1 for all hands and scanners, half of it for MNIST's own")
     hidden: float = setting(0.1, "share of the varied images of which a part is hidden")
+    moved: float = setting(1.5, "pixels up to which a varied image is moved in each direction, at strength 1")
     drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
     outliers: float = setting(0.25, "images without a digit in each batch, for each that has one")
     teacher: Path | None = setting(None, "a .h5 whose probabilities are a part of each target (Hinton and others 2015)")
@@ -105,6 +106,7 @@ class Config:
             "--augmented must lie between 0 and 1": 0 <= self.augmented <= 1,
             "--strength must lie between 0 and 2": 0 <= self.strength <= 2,
             "--hidden must lie between 0 and 1": 0 <= self.hidden <= 1,
+            "--moved must lie between 0 and 8": 0 <= self.moved <= 8,
             "--drawn must lie between 0 and 10": 0 <= self.drawn <= 10,
             "--outliers must lie between 0 and 10": 0 <= self.outliers <= 10,
             "--taught must lie between 0 and 1": 0 <= self.taught <= 1,
@@ -117,7 +119,7 @@ class Config:
 
     @property
     def variation(self) -> Variation:
-        return Variation(self.augmented, self.strength, self.hidden)
+        return Variation(self.augmented, self.strength, self.hidden, self.moved)
 
     def hyper_parameters(self) -> dict[str, Any]:
         """Return what shapes the weights, as the manifest keeps it."""

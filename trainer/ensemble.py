@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # these import Keras, which takes seconds
     from trainer.training import Tested
 
 FLAGS = ("data", "output", "target_accuracy", "force")  # of a training that are flags here, too
-VARIED = ("augmented", "strength", "hidden")  # how far a training varies its images
+VARIED = ("augmented", "strength", "hidden", "moved")  # how far a training varies its images
 AS_TRAINED = ("validation", *VARIED)
 CHECKED = 1000  # validation images by which a member is known
 TOLERANCE = 1e-5  # on each of its probabilities
