@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digits.image import Pixels
+from digits.image import Pixels, centre_of_mass
 from tests.models import mnist
 from trainer.augment import Variation, augment, bend, extents, sample
 
@@ -82,3 +82,12 @@ def test_bending_moves_ink_and_keeps_its_amount(pixels: Pixels) -> None:
     bent = bend(x, extents(pixels), np.random.default_rng(0), 1, 1.5)
     assert (np.abs(bent - x).mean((1, 2)) > 0.01).mean() > 0.9
     assert 0.7 < np.median(bent.sum((1, 2)) / x.sum((1, 2))) < 1.3
+
+
+def test_images_are_moved_as_far_as_told(pixels: Pixels) -> None:
+    x = pixels.astype(np.float32) / np.float32(255)
+    still, moved = (bend(x, extents(pixels), np.random.default_rng(0), 1, far) for far in (0, 3))
+    centres = [np.array([centre_of_mass(image) for image in images]) for images in (still, moved)]
+    way = np.abs(centres[1] - centres[0])  # (500, 2); more where the digit is stretched, less where a part falls off
+    assert np.median(way) == pytest.approx(1.5, abs=0.2)
+    assert 2 < np.quantile(way, 0.9) < 3.5
