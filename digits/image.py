@@ -63,7 +63,7 @@ class Sight:
 
 
 def read(data: bytes) -> Pixels:
-    """Return the (28, 28) pixels of an encoded picture. Raises `BadImage`."""
+    """Return the (28, 28) pixels of an encoded picture, which may be read-only. Raises `BadImage`."""
     return (see_plain(data) or see(identify(data))).pixels
 
 
@@ -77,7 +77,7 @@ def as_png(pixels: Pixels) -> bytes:
 def see_plain(data: bytes) -> Sight | None:
     """Look at a plain PNG of 28x28 pixels the short way, if it is one."""
     pixels = decode_plain(data)
-    return None if pixels is None else unchanged(pixels) or fitted(pixels.astype(np.float32))
+    return None if pixels is None else as_it_is(pixels) or found(pixels.astype(np.float32))
 
 
 def see(identified: Image.Image) -> Sight:
@@ -137,19 +137,19 @@ def moved(sight: Sight, x: int, y: int) -> Sight:
 
 
 def fit(array: Grey) -> Sight:
-    """Return the (28, 28) pixels of brightnesses, or these themselves."""
-    seen = unchanged(array.astype(np.uint8)) if array.shape == (SIDE, SIDE) else None
-    return seen or fitted(array)
+    """Return what is seen in brightnesses: these themselves, if they look like MNIST's."""
+    small = array.shape == (SIDE, SIDE)  # what is fainter than one level of 255 is no ink then
+    return (as_it_is(array.astype(np.uint8)) if small else None) or found(array)
 
 
-def unchanged(pixels: Pixels) -> Sight | None:
-    """Return (28, 28) pixels as they are, if they look like MNIST's."""
+def as_it_is(pixels: Pixels) -> Sight | None:
+    """Return a sight of (28, 28) pixels that leaves them as they are, if they look like MNIST's."""
     if not looks_like_mnist(pixels):
         return None
     return Sight(pixels, unchanged=True, contrast=float(pixels.max()))
 
 
-def fitted(array: Grey) -> Sight:
+def found(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
     paper = even_paper(array)
     strength, dark = ink(array, paper)
@@ -177,11 +177,9 @@ def looks_like_mnist(pixels: Pixels) -> bool:
     Bytes are asked where they can tell: each call of NumPy costs more than what it does here.
     """
     flat = pixels.tobytes()
-    border = flat[:SIDE] + flat[-SIDE:] + flat[::SIDE] + flat[SIDE - 1 :: SIDE]
-    if border.count(0) <= 2 * SIDE or not (255 in flat or 254 in flat):
-        return False  # the median of the 112 pixels of the border is above 0 as soon as half of them are
-    if not BOX - 1 <= max(rows_with_ink(flat), rows_with_ink(pixels.T.tobytes())) <= BOX:
-        return False
+    bright = 255 in flat or 254 in flat
+    if not bright or not BOX - 1 <= max(rows_with_ink(flat), rows_with_ink(pixels.T.tobytes())) <= BOX:
+        return False  # also where the paper is bright, which leaves no such box
     y, x = centre_of_mass(pixels)
     return max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
 

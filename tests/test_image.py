@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 import sys
@@ -176,6 +177,35 @@ def test_mnist_passes_bit_for_bit() -> None:
 
 def as_png(pixels: Pixels) -> bytes:
     return encoded(Image.fromarray(pixels), "PNG", compress_level=0)
+
+
+def block(side: int = 20, right: int = 0, brightest: int = 255, paper: int = 0) -> Pixels:
+    """Return a square of ink with its centre of mass at index 13.5 or 14, and moved to the right."""
+    pixels = np.full((28, 28), paper, np.uint8)
+    first = 14 - side // 2
+    pixels[first : first + side, first + right : first + right + side] = brightest
+    return pixels
+
+
+@pytest.mark.parametrize("pixels", [block(), block(right=1), block(19), block(brightest=254)])
+def test_what_has_the_geometry_of_mnist_stays_as_it_is(pixels: Pixels) -> None:
+    sight = image.look(Image.fromarray(pixels))
+    assert sight.unchanged
+    assert np.array_equal(sight.pixels, pixels)
+
+
+@pytest.mark.parametrize(
+    "pixels", [block(18), block(21), block(right=2), block(brightest=253), block(paper=1), 255 - block()]
+)
+def test_what_is_off_by_a_little_does_not(pixels: Pixels) -> None:
+    assert not image.look(Image.fromarray(pixels)).unchanged
+    assert not image.look(Image.open(io.BytesIO(image.as_png(pixels)))).unchanged
+
+
+def test_grain_of_less_than_a_level_is_no_ink() -> None:
+    deep = block().astype(np.uint16) * 257
+    assert image.look(Image.fromarray(np.maximum(deep, 200))).unchanged
+    assert not image.look(Image.fromarray(np.maximum(deep, 257))).unchanged
 
 
 def test_mnist_that_is_inverted_and_enlarged_comes_back_nearly() -> None:

@@ -52,6 +52,20 @@ def test_a_cut_that_leaves_nothing_makes_another_image() -> None:
     assert made.any((1, 2)).all()
 
 
+def test_the_pen_is_round_and_lifted_nowhere() -> None:
+    """Its width is the first thing that it asks chance for."""
+    corner = np.array([[0, 0], [5, 0], [5, 5]], np.float64)
+    sheet = pen.drawn([corner], np.random.default_rng(0))
+    width = np.random.default_rng(0).uniform(*pen.PEN) * pen.CANVAS
+    near, far = width / 2, pen.CANVAS - width / 2 - 2  # the middle of the pen at both ends of each stroke
+    rows, columns = np.mgrid[0 : pen.CANVAS, 0 : pen.CANVAS]
+    across = np.hypot(columns - np.clip(columns, near, far), rows - near)
+    down = np.hypot(columns - far, rows - np.clip(rows, near, far))
+    away = np.minimum(across, down)
+    assert (sheet[away < width / 2 - 1.5] == 255).all()
+    assert (sheet[away > width / 2 + 1.5] == 0).all()
+
+
 def test_a_network_that_never_saw_them_reads_drawn_digits() -> None:
     """The table has a digit where it says so: a network trained on MNIST alone agrees, where hands do not differ."""
     read = Network(convert.to_onnx(features()))(pen.digits(EVERY, np.random.default_rng(0))).argmax(1)

@@ -51,7 +51,9 @@ class Config:
     label_smoothing: float = setting(0.0, "share of each target that all digits share alike")
     average: float = setting(0.0, "momentum of the moving average of the weights that is kept at the end; 0: none")
     augmented: float = setting(0.7, "share of the images that are varied")
-    strength: float = setting(1.0, "how far they are varied: 1 for all hands and scanners, half of it for MNIST's own")
+    strength: float = setting(
+        1.0, "how far, and how often, they are varied: 1 as hands and scanners do it, 0 not at all but for hidden parts"
+    )
     hidden: float = setting(0.1, "share of the varied images of which a part is hidden")
     moved: float = setting(1.5, "pixels up to which a varied image is moved in each direction, at strength 1")
     drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
@@ -106,7 +108,7 @@ class Config:
             "--augmented must lie between 0 and 1": 0 <= self.augmented <= 1,
             "--strength must lie between 0 and 2": 0 <= self.strength <= 2,
             "--hidden must lie between 0 and 1": 0 <= self.hidden <= 1,
-            "--moved must lie between 0 and 8": 0 <= self.moved <= 8,
+            "--moved must lie between 0 and 4": 0 <= self.moved <= 4,
             "--drawn must lie between 0 and 10": 0 <= self.drawn <= 10,
             "--outliers must lie between 0 and 10": 0 <= self.outliers <= 10,
             "--taught must lie between 0 and 1": 0 <= self.taught <= 1,

@@ -112,6 +112,8 @@ def as_trained(config: Config, manifests: Sequence[Manifest]) -> Config:
     """Hold out what the members' trainings did, if all agree, and vary images as far as any of them."""
     told = [part(manifest, "training") for manifest in manifests]
     values = {name: [item[name] for item in told if is_number(item.get(name))] for name in AS_TRAINED}
+    if len(values["moved"]) < len(told):  # trained before it could be told
+        values["moved"].append(config.moved)
     held = values.pop("validation")
     agreed = {"validation": held[0]} if len(held) == len(told) and len(set(held)) == 1 else {}
     made = replace(config, **agreed, **{name: max(found) for name, found in values.items() if found})

@@ -109,7 +109,8 @@ def drawn(strokes: list[Points], random: Generator) -> Drawing:
     for stroke in strokes:
         places = (stroke - low) * ((CANVAS - pen - 2) / extent) + pen / 2
         brush.line(places.ravel().tolist(), 255, round(pen))
-        for corners in np.concatenate([places - (pen - 1) / 2, places + (pen - 1) / 2], 1).tolist():
+        radius = (pen - 1) / 2  # Pillow counts the pixels at both ends in
+        for corners in np.concatenate([places - radius, places + radius], 1).tolist():
             brush.ellipse(corners, 255)
     return np.asarray(sheet, np.float32)
 
