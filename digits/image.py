@@ -77,7 +77,7 @@ def as_png(pixels: Pixels) -> bytes:
 def see_plain(data: bytes) -> Sight | None:
     """Look at a plain PNG of 28x28 pixels the short way, if it is one."""
     pixels = decode_plain(data)
-    return None if pixels is None else as_it_is(pixels) or found(pixels.astype(np.float32))
+    return None if pixels is None else as_it_is(pixels) or find_digit(pixels.astype(np.float32))
 
 
 def see(identified: Image.Image) -> Sight:
@@ -139,7 +139,7 @@ def moved(sight: Sight, x: int, y: int) -> Sight:
 def fit(array: Grey) -> Sight:
     """Return what is seen in brightnesses: these themselves, if they look like MNIST's."""
     small = array.shape == (SIDE, SIDE)  # what is fainter than one level of 255 is no ink then
-    return (as_it_is(array.astype(np.uint8)) if small else None) or found(array)
+    return (as_it_is(array.astype(np.uint8)) if small else None) or find_digit(array)
 
 
 def as_it_is(pixels: Pixels) -> Sight | None:
@@ -149,7 +149,7 @@ def as_it_is(pixels: Pixels) -> Sight | None:
     return Sight(pixels, unchanged=True, contrast=float(pixels.max()))
 
 
-def found(array: Grey) -> Sight:
+def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
     paper = even_paper(array)
     strength, dark = ink(array, paper)

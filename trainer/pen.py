@@ -106,10 +106,10 @@ def drawn(strokes: list[Points], random: Generator) -> Drawing:
     pen = random.uniform(*PEN) * CANVAS
     sheet = Image.new("L", (CANVAS, CANVAS))
     brush = ImageDraw.Draw(sheet)
+    radius = (pen - 1) / 2  # Pillow counts the pixels at both ends in
     for stroke in strokes:
         places = (stroke - low) * ((CANVAS - pen - 2) / extent) + pen / 2
         brush.line(places.ravel().tolist(), 255, round(pen))
-        radius = (pen - 1) / 2  # Pillow counts the pixels at both ends in
         for corners in np.concatenate([places - radius, places + radius], 1).tolist():
             brush.ellipse(corners, 255)
     return np.asarray(sheet, np.float32)

@@ -138,9 +138,7 @@ class Epochs:
             loss, (accuracy, _) = self.judge(state[0], state[1], image[0][None], image[1][None], training=False)
             return loss, accuracy
 
-        size = (
-            self.batches.batch_size
-        )  # as many as in a step, so that most convolutions are those that were tuned already
+        size = self.batches.batch_size  # as in a step, whose convolutions are tuned by then
         losses, accuracies = lax.map(one, (x, targets), batch_size=size + self.batches.without_digit(size))
         return {"val_accuracy": accuracies.mean(), "val_loss": losses.mean()}
 
