@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from digits.image import Pixels, centre_of_mass
 from tests.models import mnist
-from trainer.augment import Variation, augment, bend, extents, sample
+from trainer.augment import Chance, Floats, Variation, augment, bend, blur, coarsen, extents, hide, sample, vary_strokes
 
 USUAL = Variation(share=0.7, strength=1, hidden=0.1, moved=1.5)
 
@@ -53,6 +55,29 @@ def test_hidden_parts_are_paper(pixels: Pixels) -> None:
     assert (varied[hidden] == 0).all()
     assert (hidden.sum((1, 2)) <= 25).all()
     assert hidden.any((1, 2)).mean() > 0.5
+
+
+def test_every_pixel_of_a_digit_may_be_hidden() -> None:
+    full = np.zeros((2000, 28, 28), np.float32)
+    full[:, 4:24, 4:24] = 1
+    hidden = (hide(full, np.random.default_rng(0), 1) < full).any(0)
+    assert hidden[4:24, 4:24].all()
+
+
+@pytest.mark.parametrize("vary", [vary_strokes, blur, coarsen])
+def test_strokes_and_dots_change_where_they_are(
+    pixels: Pixels, vary: Callable[[Floats, Chance, float], Floats]
+) -> None:
+    x = pixels.astype(np.float32) / np.float32(255)
+    before, after = x.mean(0), vary(x, np.random.default_rng(0), 1).mean(0)
+    assert centre_of_mass(after) == pytest.approx(centre_of_mass(before), abs=0.05)
+
+
+@pytest.mark.parametrize("vary", [vary_strokes, blur, coarsen])
+def test_ink_at_one_border_is_not_seen_at_the_other(vary: Callable[[Floats, Chance, float], Floats]) -> None:
+    x = np.zeros((200, 28, 28), np.float32)
+    x[:, -2:] = 1
+    assert (vary(x, np.random.default_rng(0), 1)[:, :14] == 0).all()
 
 
 def test_a_digit_stays_in_its_picture(pixels: Pixels) -> None:

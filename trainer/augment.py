@@ -13,7 +13,6 @@ fitted to anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol
@@ -89,20 +88,28 @@ def floats(low: float, high: float, n: int, random: Chance) -> Floats:
     return random.uniform(low, high, (n, 1, 1)).astype(np.float32)
 
 
-def neighbours(x: Floats) -> list[Floats]:
-    """Return images whose pixels are those, those above, those to the left, and those above these."""
-    return [library(x).roll(x, (dy, dx), (1, 2)) for dy in (0, 1) for dx in (0, 1)]
+def shifted(x: Floats, down: int, right: int) -> Floats:
+    """Move images by a pixel at most in each direction; paper follows."""
+    padded = library(x).pad(x, ((0, 0), (1, 1), (1, 1)))
+    return padded[:, 1 - down : 1 - down + SIDE, 1 - right : 1 - right + SIDE]
 
 
-def mean(images: Sequence[Floats]) -> Floats:
-    return sum(images[1:], start=images[0]) * np.float32(1 / len(images))
+def cross(x: Floats) -> list[Floats]:
+    """Return each pixel and its four neighbours."""
+    return [x, *(shifted(x, *step) for step in ((-1, 0), (1, 0), (0, -1), (0, 1)))]
+
+
+def binomial(x: Floats) -> Floats:
+    """Weigh each pixel by 4, its neighbours by 2, those at the corners by 1."""
+    rows = (shifted(x, -1, 0) + 2 * x + shifted(x, 1, 0)) * np.float32(1 / 4)
+    return (shifted(rows, 0, -1) + 2 * rows + shifted(rows, 0, 1)) * np.float32(1 / 4)
 
 
 def vary_strokes(x: Floats, random: Chance, strength: float) -> Floats:
-    """Make strokes wider in three of ten images, and finer in two, by up to a pixel."""
+    """Make strokes wider in three of ten images, and finer in two, by up to half a pixel on both sides."""
     xp, n = library(x), len(x)
-    which, much = random.random((n, 1, 1)), floats(0, strength, n, random)
-    around = neighbours(x)
+    which, much = random.random((n, 1, 1)), floats(0, strength / 2, n, random)
+    around = cross(x)
     wider, finer = reduce(xp.maximum, around), reduce(xp.minimum, around)
     thinned = xp.where(which < 0.5, x + np.float32(0.7) * much * (finer - x), x)
     return xp.where(which < 0.3, x + much * (wider - x), thinned)
@@ -168,7 +175,7 @@ def sample(x: Floats, places: Any) -> Floats:
 def blur(x: Floats, random: Chance, strength: float) -> Floats:
     """Blur a share of the images, and make their ink bright again, more or less."""
     xp, n = library(x), len(x)
-    soft = mean([xp.roll(x, (dy, dx), (1, 2)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    soft = sum(shifted(x, dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)) * np.float32(1 / 9)
     bright = xp.minimum(soft * floats(1, 2, n, random), 1)
     return xp.where(among(n, strength * BLURRED, random), bright, x)
 
@@ -176,9 +183,9 @@ def blur(x: Floats, random: Chance, strength: float) -> Floats:
 def coarsen(x: Floats, random: Chance, strength: float) -> Floats:
     """See a share of the images in dots that are black or white, half of them blurred again."""
     xp, n = library(x), len(x)
-    dots = (mean(neighbours(x)) > random.uniform(0.25, 0.6, (n, 1, 1))).astype(np.float32)
-    soft = mean(neighbours(dots))
-    return xp.where(among(n, strength * COARSE, random), xp.where(among(n, 0.5, random), dots, soft), x)
+    dots = (binomial(x) > random.uniform(0.25, 0.6, (n, 1, 1))).astype(np.float32)
+    seen = xp.where(among(n, 0.5, random), dots, binomial(dots))
+    return xp.where(among(n, strength * COARSE, random), seen, x)
 
 
 def vary_ink(x: Floats, random: Chance, strength: float) -> Floats:
@@ -189,7 +196,7 @@ def vary_ink(x: Floats, random: Chance, strength: float) -> Floats:
 def hide(x: Floats, random: Chance, share: float) -> Floats:
     """Lay a square of paper on a share of the images (DeVries and Taylor 2017), wherever ink may be."""
     n = len(x)
-    corner = random.integers(4, SIDE - 4 - PATCH, (2, n, 1))
+    corner = random.integers(4, SIDE - 4 - PATCH + 1, (2, n, 1))
     rows, columns = (corner <= np.arange(SIDE)) & (np.arange(SIDE) < corner + PATCH)  # (n, 28) each
     patch = rows[:, :, np.newaxis] & columns[:, np.newaxis] & among(n, share, random)
     return library(x).where(patch, np.float32(0), x)
