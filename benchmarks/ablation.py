@@ -1,7 +1,7 @@
 """What each step of reading a picture gives: the same pictures, with one step left out at a time.
 
-Runs in this process, on the published model: sets of labelled images, and MNIST's test digits
-drawn in the surroundings of `benchmarks.drawing`.
+Runs in this process, on the published model: sets of labelled images, and digits that the trainer
+holds out for validation, drawn in the surroundings of `benchmarks.drawing`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.drawing import SURROUNDINGS, picture, written
-from benchmarks.material import MNIST
 from digits import bundle, cuts, grey, image, ink, lattice, network, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
+from trainer import dataset
 
 DRAWN = 500  # digits in each of the surroundings
 AT_ONCE = 200  # images in one run of the network
+LEAST = 0.05  # points, below which a difference is rounded away
 
 Picture = tuple[Image.Image, int]
 Sample = tuple[bytes, str]  # a file, and its label
@@ -59,7 +60,7 @@ WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
 
 
 def ablate(models: Path, sets: Sequence[Path]) -> str:
-    """Return a table: accuracy of each set in percent, with everything and without each step."""
+    """Return tables: accuracy of each set in percent, and how many points of it go without each step."""
     reader = network.load(bundle.read_current(models).h5)
     found = {path.stem: read_set(path) for path in sets}
     numbers = {name: samples for name, samples in found.items() if any(len(label) > 1 for _, label in samples)}
@@ -71,16 +72,20 @@ def ablate(models: Path, sets: Sequence[Path]) -> str:
 
 
 def table(without: Mapping[str, StandIn], material: Mapping[str, Any], share: Callable[[Any], float]) -> str:
-    lines = ["| | " + " | ".join(material) + " |", "| --- |" + " --- |" * len(material)]
-    lines.append(line("everything", material, share))
-    for name, (where, what, instead) in without.items():
+    whole = {name: share(some) for name, some in material.items()}
+    lines = ["| | right, % |", "| --- | --- |", *(f"| {name} | {right:.1f} |" for name, right in whole.items())]
+    lines += ["", "| without | costs, in points |", "| --- | --- |"]
+    for step, (where, what, instead) in without.items():
         with mock.patch.object(where, what, instead):
-            lines.append(line(f"without: {name}", material, share))
+            lost = {name: right - share(material[name]) for name, right in whole.items()}
+        lines.append(f"| {step} | {costs(lost)} |")
     return "\n".join(lines)
 
 
-def line(name: str, material: Mapping[str, Any], share: Callable[[Any], float]) -> str:
-    return f"| {name} | " + " | ".join(f"{share(some):.1f}" for some in material.values()) + " |"
+def costs(lost: Mapping[str, float]) -> str:
+    """Say where something is lost or gained, most first."""
+    told = sorted(((points, name) for name, points in lost.items() if abs(points) >= LEAST), reverse=True)
+    return ", ".join(f"{name} {points:.1f}" for points, name in told) or "nothing here"
 
 
 def read_set(path: Path) -> list[Sample]:
@@ -93,8 +98,9 @@ def labelled(samples: Sequence[Sample]) -> list[Picture]:
 
 
 def drawn() -> dict[str, list[Picture]]:
-    with np.load(MNIST) as archive:
-        digits = list(zip(archive["x_test"][:DRAWN], archive["y_test"][:DRAWN].tolist(), strict=True))
+    held = dataset.load(None, validation=1 / 12).validation
+    chosen = np.random.default_rng(0).choice(len(held), DRAWN, replace=False)
+    digits = list(zip(held.pixels[chosen], held.labels[chosen].tolist(), strict=True))
     return {
         name: [(picture(surround(written(pixels))), label) for pixels, label in digits]
         for name, surround in SURROUNDINGS.items()
