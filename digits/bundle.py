@@ -215,7 +215,8 @@ def check_golden(bundle: Bundle, network: Callable[[Pixels], Any]) -> None:
 def draft(models: Path) -> Iterator[Path]:
     """Lend an empty folder to put a bundle together in; what isn't committed at the end is removed.
 
-    Drafts that a killed trainer left are swept out first. Other publishers wait meanwhile.
+    Drafts that a killed trainer left are swept out first. Other publishers wait meanwhile, so that what is
+    compared with the current bundle can become it, by `make_current`, before another does.
     """
     models.mkdir(parents=True, exist_ok=True)
     with locked(models):
@@ -268,14 +269,19 @@ def free_version(models: Path, stem: str) -> str:
 
 
 def promote(bundle: Bundle) -> None:
-    """Let `current` name a bundle from now on."""
+    """Let `current` name a bundle from now on; waits for other publishers, and so forever within a `draft`."""
+    with locked(bundle.path.parent):
+        make_current(bundle)
+
+
+def make_current(bundle: Bundle) -> None:
+    """Let `current` name a bundle from now on; for who is within the `draft` of its folder."""
     models = bundle.path.parent
-    with locked(models):
-        aside = models / f".{CURRENT}-aside"
-        aside.write_text(f"{bundle.version}\n")
-        sync(aside)
-        os.replace(aside, models / CURRENT)
-        sync(models)
+    aside = models / f".{CURRENT}-aside"
+    aside.write_text(f"{bundle.version}\n")
+    sync(aside)
+    os.replace(aside, models / CURRENT)
+    sync(models)
 
 
 def sync(path: Path) -> None:

@@ -23,10 +23,10 @@ from tests.images import png as png
 from trainer.outliers import outliers
 
 
-def templates(scale: float = 0.25) -> bytes:
+def templates(scale: float = 0.25, images: int = 6000) -> bytes:
     """Return a `.h5` that is right about 82 % of MNIST; `scale` makes it surer, and its bytes others."""
     with np.load(MNIST) as archive:
-        pixels, labels = archive["x_train"][:6000] / np.float32(255), archive["y_train"][:6000]
+        pixels, labels = archive["x_train"][:images] / np.float32(255), archive["y_train"][:images]
     means = np.stack([pixels[labels == digit].mean(0).ravel() for digit in range(10)])  # (10, 784)
     return dense_h5((means.T * scale).astype(np.float32), (-(means**2).sum(1) / 2 * scale).astype(np.float32))
 

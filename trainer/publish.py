@@ -61,7 +61,7 @@ class Offer:
 
 
 def publish(offer: Offer, data: Dataset, config: Config) -> Bundle:
-    """Write, prove and promote a bundle in `config.output`.
+    """Write, prove and promote a bundle in `config.output`, while other publishers wait.
 
     Raises `NotServed` when the proof or the target isn't met, or what is served is better, and
     `BadModel`, `BadBundle` or `OSError` when nothing could be written.
@@ -75,11 +75,11 @@ def publish(offer: Offer, data: Dataset, config: Config) -> Bundle:
         compared = {"compared": takeover.compare_with_served(read_back, offer.facts, data, config)}
         described = describe(offer, data.test, proof)
         made = bundle.commit(path, offer.facts | found | compared | described, offer.report)
-    bundle.check_golden(made, read_back)
-    worse = None if config.force else takeover.why_worse(made.manifest["compared"])
-    if refusal := why_not(proof, config.target_accuracy) or worse:
-        raise NotServed(f"{refusal}; the bundle is kept as {made.path}, and what was served before still is")
-    bundle.promote(made)
+        bundle.check_golden(made, read_back)
+        worse = None if config.force else takeover.why_worse(made.manifest["compared"])
+        if refusal := why_not(proof, config.target_accuracy) or worse:
+            raise NotServed(f"{refusal}; the bundle is kept as {made.path}, and what was served before still is")
+        bundle.make_current(made)
     return made
 
 

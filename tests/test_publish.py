@@ -1,0 +1,50 @@
+"""What is published was compared with what it replaces, whoever else publishes meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits import bundle
+from digits.bundle import Bundle, Manifest
+from tests import models
+from trainer import averaging, fit, publish
+from trainer.config import Config
+from trainer.dataset import Dataset, Part
+from trainer.publish import NotServed, Offer
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's own
+
+PART = Part(*models.mnist(300))
+DATA = Dataset(PART, PART, PART, "own.npz", "ab")
+
+
+def offer(h5: bytes, report: Callable[[Manifest], bytes]) -> Offer:
+    model = averaging.as_served(h5)
+    return Offer(model, fit.predict(model, PART.pixels), {}, {}, report)
+
+
+def blind() -> bytes:
+    """Return a `.h5` that takes every image for a 7."""
+    return models.dense_h5(np.zeros((784, 10), np.float32), np.eye(10, dtype=np.float32)[7])
+
+
+def test_a_worse_model_does_not_replace_a_better_one_that_is_published_meanwhile(tmp_path: Path, h5: bytes) -> None:
+    """The worse one begins while the better one is compared with what is served, which either is better than."""
+    models.publish(tmp_path, blind(), golden=False)
+    config = Config(output=tmp_path, target_accuracy=0.0)
+    worse, later = offer(models.templates(scale=0.5, images=60), lambda _: b""), list[Future[Bundle]]()
+    with ThreadPoolExecutor(1) as other:
+
+        def report(_: Manifest) -> bytes:  # is made within the publishing
+            later.append(other.submit(publish.publish, worse, DATA, config))
+            return b""
+
+        better = publish.publish(offer(h5, report), DATA, config)
+    with pytest.raises(NotServed, match=f"what is served is better: .* {better.version} alone"):
+        later[0].result()
+    assert bundle.read_current(tmp_path).version == better.version
