@@ -12,9 +12,9 @@ import pytest
 from digits import bundle
 from digits.bundle import Bundle, Manifest
 from tests import models
-from trainer import averaging, fit, publish
+from trainer import averaging, console, fit, publish
 from trainer.config import Config
-from trainer.dataset import Dataset, Part
+from trainer.dataset import BadData, Dataset, Part
 from trainer.publish import NotServed, Offer
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's own
@@ -48,3 +48,12 @@ def test_a_worse_model_does_not_replace_a_better_one_that_is_published_meanwhile
     with pytest.raises(NotServed, match=f"what is served is better: .* {better.version} alone"):
         later[0].result()
     assert bundle.read_current(tmp_path).version == better.version
+
+
+def test_whether_there_is_room_for_a_bundle_is_seen_while_another_publishes(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as other, bundle.draft(tmp_path / "models"):
+        other.submit(console.check_output, Config(output=tmp_path / "models")).result(timeout=60)
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [".lock"]
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(BadData, match="file/models: cannot be written to"):
+        console.check_output(Config(output=tmp_path / "file" / "models"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from digits import bundle
 from digits.bundle import Bundle
 from digits.errors import Refused
 from trainer import takeover
@@ -41,9 +41,10 @@ def silence_imports() -> None:
 
 
 def check_output(config: Config) -> None:
-    """Raises `BadData` if nothing can be written where the bundle shall go."""
+    """Raises `BadData` if nothing can be written where the bundle shall go; waits for nobody who publishes there."""
     try:
-        with bundle.draft(config.output):
+        config.output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=config.output):
             pass
     except OSError as exc:
         raise BadData(f"{config.output}: cannot be written to ({exc.strerror or exc})") from exc
