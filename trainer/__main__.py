@@ -79,7 +79,7 @@ def run(config: Config, data: Dataset, teacher: bytes | None) -> int:
     with timed(seconds, "evaluate"):
         tested = training.test(trained, data.test)
     say_tested(tested)
-    return published(lambda: training.offer(trained, tested, data, config, seconds), started)
+    return published(lambda: training.offer(trained, tested, data, config, teacher, seconds), started)
 
 
 def show_augmentation(path: Path, config: Config, data: Dataset) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
+from digits import bundle
 from trainer.augment import Variation
 
 METAVARS: dict[type, str] = {Path: "PATH", int: "N", float: "X", str: "NAME"}
@@ -123,11 +124,13 @@ class Config:
     def variation(self) -> Variation:
         return Variation(self.augmented, self.strength, self.hidden, self.moved)
 
-    def hyper_parameters(self) -> dict[str, Any]:
-        """Return what shapes the weights, as the manifest keeps it."""
+    def hyper_parameters(self, teacher: bytes | None = None) -> dict[str, Any]:
+        """Return what shapes the weights, as the manifest keeps it; `teacher` is what its file held."""
         elsewhere = {"data", "output", "if_missing", "target_accuracy", "tensorboard", "force", "show_augmentation"}
         told = {key: value for key, value in asdict(self).items() if key not in elsewhere}
-        return told | {"teacher": self.teacher.name if self.teacher else None}
+        if self.teacher is None or teacher is None:
+            return told | {"teacher": None}
+        return told | {"teacher": {"file": self.teacher.name, "sha256": bundle.hash_of(teacher)}}
 
 
 def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str) -> None:

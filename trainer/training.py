@@ -89,13 +89,15 @@ def test(trained: Trained, part: Part) -> Tested:
     return Tested(probabilities, evaluate.evaluate(probabilities, part.labels), calibration)
 
 
-def offer(trained: Trained, tested: Tested, data: Dataset, config: Config, seconds: Mapping[str, float]) -> Bundle:
+def offer(
+    trained: Trained, tested: Tested, data: Dataset, config: Config, teacher: bytes | None, seconds: Mapping[str, float]
+) -> Bundle:  # fmt: skip
     """Publish a network with all that is known of it, if it is good enough. Raises as `publish.publish` does."""
     pictures = plots.learning(trained.history) | draw(tested, data.test)
     pictures |= {report.AUGMENTATION: plots.variants(data.train, config.variation)}
     files = in_folder(pictures) | {"history.csv": fit.as_csv(trained.history).encode()}
     page = partial(report.render, history=trained.history, pictures=pictures)
-    facts = describe(tested, data) | {"training": config.hyper_parameters(), "seconds": dict(seconds)}
+    facts = describe(tested, data) | {"training": config.hyper_parameters(teacher), "seconds": dict(seconds)}
     return publish.publish(publish.Offer(trained.model, tested.probabilities, facts, files, page), data, config)
 
 
