@@ -18,6 +18,7 @@ from trainer.dataset import ARRAYS, IDX_NAMES, BadData
 
 IMAGES, LABELS = mnist(200)
 TRAIN, TEST = slice(0, 120), slice(120, 200)
+LONE = np.flatnonzero((LABELS != 3) | (np.cumsum(LABELS == 3) == 1))  # images, of which one is a 3
 
 
 def arrays() -> dict[str, NDArray[Any]]:
@@ -93,6 +94,14 @@ def test_the_split_is_stratified_and_seeded() -> None:
     assert (kept.pixels != other.pixels).any()
 
 
+def test_two_images_of_each_digit_are_enough_to_hold_one_out(tmp_path: Path) -> None:
+    two = np.concatenate([np.flatnonzero(digit == LABELS)[:2] for digit in range(10)])
+    save(tmp_path / "own.npz", arrays() | {"x_train": IMAGES[two], "y_train": LABELS[two]})
+    for validation in (0.01, 0.5):
+        data = dataset.load(tmp_path / "own.npz", validation=validation, share=0.5)
+        assert sorted(data.train.labels) == sorted(data.validation.labels) == list(range(10))
+
+
 # --- bad data -----------------------------------------------------------------------------------
 
 
@@ -160,6 +169,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a label of ten": (changed(y_test=LABELS[TEST] + 1), r"y_test: label \d+ is 10"),
     "a negative label": (changed(y_test=LABELS[TEST].astype(int) - 1), r"y_test: label \d+ is -1"),
     "a digit without images": (changed(y_train=LABELS[TRAIN] % 9), "y_train: has no image of 9"),
+    "a digit with one image": (
+        changed(x_train=IMAGES[LONE], y_train=LABELS[LONE]),
+        "own.npz: has one image of 3 to train on and to validate by",
+    ),
     "all black": (changed(x_test=IMAGES[TEST] * 0), "x_test: every pixel is 0"),
     "dark on bright": (changed(x_test=255 - IMAGES[TEST]), "x_test: the ink is dark on bright paper"),
     "an IDX file is missing": (idx("y_train", None), "train-labels-idx1-ubyte: there is no such file"),

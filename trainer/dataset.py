@@ -85,6 +85,9 @@ def load(path: Path | None, *, validation: float, share: float = 1.0) -> Dataset
     used. Raises `BadData`.
     """
     train, test = load_parts(path)
+    scarce = np.flatnonzero(np.bincount(train.labels, minlength=CLASSES) < 2)
+    if scarce.size:
+        raise BadData(f"{path}: has one image of {scarce[0]} to train on and to validate by; two is the least")
     digest = hashlib.sha256()
     for array in (train.pixels, train.labels, test.pixels, test.labels):
         digest.update(array.tobytes())
@@ -115,7 +118,7 @@ def first_of_each(labels: Labels) -> list[int]:
 
 
 def split(part: Part, share: float, seed: int) -> tuple[Part, Part]:
-    """Hold a share of each class out, at least one image; the same seed gives the same split."""
+    """Hold a share of each class out, at least one image of it; the same seed gives the same split."""
     generator = np.random.default_rng(seed)
     held = np.zeros(len(part), bool)
     for digit in range(CLASSES):
