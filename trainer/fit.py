@@ -58,7 +58,7 @@ def in_steps(model: keras.Model, batches: Batches, validation: Part, callbacks: 
     model.compile(
         optimizer=optimizer(batches.config, len(batches)),
         loss=open_set_loss,
-        metrics=[accuracy],
+        metrics=[Accuracy()],
         steps_per_execution=min(STEPS_AT_ONCE, len(batches)),
         jit_compile=pays_to_compile(),
     )
@@ -134,10 +134,27 @@ def open_set_loss(targets: Any, logits: Any) -> Any:
 
 def accuracy(targets: Any, logits: Any) -> Any:
     """Return the share of images with a digit that are read right; those without one count for nothing."""
+    right, counted = judged(targets, logits)
+    return keras.ops.sum(right * counted) / keras.ops.sum(counted)
+
+
+def judged(targets: Any, logits: Any) -> tuple[Any, Any]:
+    """Return for each image whether its likeliest digit is the one of its target, and whether it holds one, 0 or 1."""
     digits = targets[:, :CLASSES]
-    sure = keras.ops.cast(keras.ops.sum(digits, axis=-1) > 0.5, "float32")
-    same = keras.ops.argmax(digits, axis=-1) == keras.ops.argmax(logits, axis=-1)
-    return keras.ops.sum(sure * keras.ops.cast(same, "float32")) / keras.ops.sum(sure)
+    right = keras.ops.argmax(digits, axis=-1) == keras.ops.argmax(logits, axis=-1)
+    holds_one = keras.ops.sum(digits, axis=-1) > 0.5
+    return keras.ops.cast(right, "float32"), keras.ops.cast(holds_one, "float32")
+
+
+class Accuracy(keras.metrics.Mean):  # type: ignore[misc]  # Keras has no types
+    """The `accuracy` of all images of an epoch; Keras takes the mean of a function's over batches, small or not."""
+
+    def __init__(self) -> None:
+        super().__init__(name="accuracy", dtype="float32")
+
+    def update_state(self, targets: Any, logits: Any, sample_weight: Any = None) -> None:
+        right, counted = judged(targets, logits)
+        super().update_state(right, sample_weight=counted)
 
 
 def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
