@@ -23,7 +23,6 @@ from digits_client._sets import opened
 from trainer import dataset
 
 DRAWN = 500  # digits in each of the surroundings
-AT_ONCE = 200  # images in one run of the network
 LEAST = 0.05  # points, below which a difference is rounded away
 
 Picture = tuple[Image.Image, int]
@@ -109,8 +108,7 @@ def drawn() -> dict[str, list[Picture]]:
 
 def share_right(reader: Network, pictures: Sequence[Picture]) -> float:
     pixels = np.stack([image.normalise(one) for one, _ in pictures])
-    answers = [reader(pixels[start : start + AT_ONCE]).argmax(1) for start in range(0, len(pixels), AT_ONCE)]
-    return float(100 * np.mean(np.concatenate(answers) == [label for _, label in pictures]))
+    return float(100 * np.mean(reader(pixels).argmax(1) == [label for _, label in pictures]))
 
 
 def share_read(reader: Network, samples: Sequence[Sample]) -> float:
@@ -119,7 +117,5 @@ def share_read(reader: Network, samples: Sequence[Sample]) -> float:
 
 def text(reader: Network, content: bytes) -> str:
     found = reading.survey(identify(content))
-    pixels = found.pixels()
-    answers = [reader.judge(pixels[start : start + AT_ONCE]) for start in range(0, len(pixels), AT_ONCE)]
-    lines = found.lines(np.concatenate(answers)) if answers else []
+    lines = found.lines(reader.judge(found.pixels())) if found.count else []
     return "\n".join("".join(str(digit.digit) for digit in line.digits) for line in lines)

@@ -18,9 +18,7 @@ from benchmarks.material import MNIST
 from digits import bundle, image, network
 from digits.decode import identify
 from digits.image import Pixels
-from digits.network import Network
 
-AT_ONCE = 500  # images in one run of the network
 QUALITY = 60
 
 
@@ -31,13 +29,8 @@ def compare(models: Path, count: int) -> str:
         digits, labels = archive["x_test"][:count], archive["y_test"][:count]
     random = np.random.default_rng(0)
     found = np.stack([image.see(identify(rendered(pixels, random))).pixels for pixels in digits])
-    plain, drawn = (100 * float((answers(reader, some) == labels).mean()) for some in (digits, found))
+    plain, drawn = (100 * float((reader(some).argmax(1) == labels).mean()) for some in (digits, found))
     return f"{count:,} digits: {plain:.2f} % as they are, {drawn:.2f} % drawn and found, {plain - drawn:.2f} lost"
-
-
-def answers(reader: Network, pixels: Pixels) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    parts = [reader(pixels[start : start + AT_ONCE]).argmax(1) for start in range(0, len(pixels), AT_ONCE)]
-    return np.concatenate(parts)
 
 
 def rendered(pixels: Pixels, random: Generator) -> bytes:

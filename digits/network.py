@@ -14,6 +14,7 @@ from digits.errors import BadModel
 from digits.image import SIDE, Pixels
 
 CLASSES = 10
+AT_ONCE = 500  # images in one run; 10,000 take a gigabyte for what lies between their layers
 DIGITS, PRESENCE, COLUMNS = slice(CLASSES), CLASSES, CLASSES + 1  # of judgements
 
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
@@ -56,7 +57,10 @@ class Network:
     def _run(self, output: str, batch: Pixels) -> NDArray[np.float32]:
         if batch.dtype != np.uint8 or batch.shape[1:] != (SIDE, SIDE):
             raise ValueError(f"a batch is uint8 (n, 28, 28), not {batch.dtype} {batch.shape}")
-        return np.asarray(self._session.run([output], {"pixels": batch})[0])
+        if len(batch) <= AT_ONCE:
+            return np.asarray(self._session.run([output], {"pixels": batch})[0])
+        starts = range(0, len(batch), AT_ONCE)
+        return np.concatenate([self._run(output, batch[start : start + AT_ONCE]) for start in starts])
 
 
 def prepare() -> Any:

@@ -60,6 +60,34 @@ def test_a_batch_is_answered_as_its_images_are_alone(small: Network, pixels: Pix
     np.testing.assert_allclose(small(pixels), alone, rtol=0, atol=1e-6)
 
 
+def test_any_number_of_images_is_answered_in_order(small: Network) -> None:
+    many = np.random.default_rng(6).integers(0, 256, (2 * network.AT_ONCE + 1, 28, 28)).astype(np.uint8)
+    backwards = small.judge(many[::-1].copy())
+    assert backwards.shape == (len(many), 11)
+    np.testing.assert_allclose(small.judge(many), backwards[::-1], rtol=0, atol=1e-6)
+
+
+def test_ten_thousand_images_take_little_more_memory_than_some() -> None:
+    """In a process of its own, which says by how many KiB the most that it ever took grew."""
+    script = """
+import resource
+import numpy as np
+from digits import bundle, network
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+served = network.load(bundle.read_current(bundle.DEFAULT_MODEL).h5)
+images = np.zeros((10_000, 28, 28), np.uint8)
+served(images[: network.AT_ONCE])
+before = most()
+served(images)
+print(most() - before)
+"""
+    done = subprocess.run(python(script), capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 50_000  # in one run it takes more than a million
+
+
 def test_several_threads_get_their_own_answers(small: Network, pixels: Pixels) -> None:
     batches = [pixels[n % 32 :][: 1 + n % 5] for n in range(200)]
     expected = [small(batch) for batch in batches]

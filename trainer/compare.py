@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 from digits import network
 from digits.bundle import Bundle, Manifest
 from digits.errors import Refused
-from digits.image import Pixels
-from digits.network import Network, Probabilities
+from digits.network import Network
 from trainer import dataset, named
 from trainer.config import Config
 from trainer.dataset import BadData, Dataset, Part
 
 COMPARED, BAD_INPUT = 0, 2  # exit codes
 SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
-TOGETHER = 500  # images in one run of a network
 
 Right = NDArray[np.bool_]  # (n,), of each image whether it was read rightly
 
@@ -86,13 +84,7 @@ def mcnemar(first_right: Right, second_right: Right) -> Comparison:
 
 def right(predict: Network, part: Part) -> Right:
     """Return (n,): which images of a part a network reads rightly."""
-    return np.asarray(ask(predict, part.pixels).argmax(1) == part.labels)
-
-
-def ask(predict: Network, pixels: Pixels) -> Probabilities:
-    """Return (n, 10) probabilities for any number of pixels, some at a time."""
-    batches = (pixels[start : start + TOGETHER] for start in range(0, len(pixels), TOGETHER))
-    return np.concatenate([predict(batch) for batch in batches])
+    return np.asarray(predict(part.pixels).argmax(1) == part.labels)
 
 
 def sentence(comparison: Comparison, first: str, second: str) -> str:

@@ -146,7 +146,7 @@ def run(found: Sequence[Bundle], data: Dataset, config: Config) -> int:
 def ask(model: Bundle, validation: Part) -> Probabilities:
     """Return the (n, 10) probabilities that are served. Raises `BadMember`."""
     with naming(model):
-        return compare.ask(network.load(model.h5), validation.pixels)
+        return network.load(model.h5)(validation.pixels)
 
 
 def load(model: Bundle) -> Any:

@@ -31,7 +31,7 @@ def find(reader: Network, validation: Part, variation: Variation) -> Manifest:
     """
     random = np.random.default_rng(0)
     digits = [as_pixels(augment(validation.pixels, random, variation)) for _ in range(VARIANTS)]
-    judged = np.concatenate([reader.judge(batch) for batch in digits])
+    judged = reader.judge(np.concatenate(digits))
     presence = judged[:, PRESENCE]
     least = {"presence": nearly_all(presence), "confidence": nearly_all(beliefs(judged).max(1))}
     none = reader.judge(outliers(validation.pixels, len(validation), random))[:, PRESENCE]
