@@ -1,8 +1,12 @@
 """Batches to train on: images of digits, varied, and among them images that hold none.
 
-A target is (11,): the probabilities of the ten digits, and that there is none. Knows nothing of
-networks but that a teacher is a function from pixels to probabilities. Arrays are those of NumPy, or
-of a library like it, as in `trainer.augment`.
+A target is (11,): the probabilities of the ten digits, and that there is none. A teacher's are softened
+before they become a part of it, and the network is trained towards that as it is, at a temperature of 1:
+it learns to be as unsure as the softened teacher. Hinton, Vinyals and Dean (2015) have both at the higher
+temperature, so that the student becomes as sure as its teacher; here a temperature is fitted afterwards.
+
+Knows nothing of networks but that a teacher is a function from pixels to probabilities. Arrays are those
+of NumPy, or of a library like it, as in `trainer.augment`.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from trainer.dataset import Labels, Part
 from trainer.outliers import outliers
 
 VARIETY = 0.5  # images without a digit in all, for each of the training set; they are varied as the others are
-SOFTNESS = 2.0  # temperature of what it says (Hinton, Vinyals and Dean 2015)
+SOFTNESS = 2.0  # temperature of what a teacher says; not of what its student does
 
 Teacher = Callable[[Any], Any]  # (n, 28, 28) pixels to (n, 10) probabilities
 Targets = Any  # (n, 11) float32
@@ -93,7 +97,7 @@ def smoothed(targets: Targets, share: float) -> Targets:
 
 
 def softened(probabilities: Any) -> Any:
-    """Return (n, 10) probabilities at a higher temperature."""
+    """Return (n, 10) probabilities whose logits are divided by `SOFTNESS`: their square roots, made to sum to 1."""
     powers = probabilities ** (1 / SOFTNESS)
     return powers / powers.sum(1, keepdims=True)
 

@@ -59,7 +59,9 @@ class Config:
     moved: float = setting(1.5, "pixels up to which a varied image is moved in each direction, at strength 1")
     drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
     outliers: float = setting(0.25, "images without a digit in each batch, for each that has one")
-    teacher: Path | None = setting(None, "a .h5 whose probabilities are a part of each target (Hinton and others 2015)")
+    teacher: Path | None = setting(
+        None, "a .h5 whose probabilities, softened (their square roots, made to sum to 1), are a part of each target"
+    )
     taught: float = setting(0.5, "that part, if there is a teacher")
     mixed_precision: bool = setting(False, "compute in bfloat16, where the processor has it; weights stay float32")
     validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
