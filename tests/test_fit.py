@@ -1,4 +1,4 @@
-"""What a training counts, beside the formulas in NumPy."""
+"""What a training minimises, what it counts and how fast it learns, beside the formulas in NumPy."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ def targets(digits: int, none: int) -> NDArray[np.float32]:
     return wanted
 
 
+def test_the_loss_is_the_cross_entropy_of_eleven_outcomes() -> None:
+    given, wanted = logits(12), targets(9, 3)
+    scores = np.concatenate([given, np.zeros((12, 1))], 1)  # the logit of no digit is 0
+    expected = -(wanted * np.log(np.exp(scores) / np.exp(scores).sum(1, keepdims=True))).sum(1)
+    np.testing.assert_allclose(fit.open_set_loss(wanted, given), expected, rtol=1e-5)
+
+
 def test_accuracy_counts_images_with_a_digit_and_all_of_them_alike() -> None:
     """However they come in batches, of which one holds a single image with a digit, and one none."""
     given, wanted = logits(40), targets(25, 15)
@@ -61,3 +68,14 @@ def test_accuracy_on_the_validation_set_is_the_share_that_is_read_right(mixed: b
         with fit.giving_logits(model):
             loss = np.mean(fit.open_set_loss(wanted, model(held_out)))
         assert history["val_loss"] == [pytest.approx(float(loss), rel=1e-5)]
+
+
+def test_the_rate_rises_for_a_tenth_of_the_steps_and_ends_at_nothing() -> None:
+    rates = np.array([float(fit.schedule(0.004, 200)(step)) for step in range(201)])
+    assert rates.max() == pytest.approx(0.004)
+    assert rates.argmax() == 20
+    assert rates[0] == pytest.approx(0.0004)
+    assert rates[200] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(np.diff(rates[:21]), (0.004 - 0.0004) / 20, rtol=1e-3)
+    falling = 0.002 * (1 + np.cos(np.pi * np.arange(181) / 180))
+    np.testing.assert_allclose(rates[20:], falling, atol=1e-8)
