@@ -98,6 +98,22 @@ def test_the_cores_are_dealt_out() -> None:
             assert sum(map(len, dealt)) == len(set().union(*dealt))
 
 
+@pytest.mark.parametrize(
+    ("seeds", "cores", "gib", "gpu", "expected"),
+    [(8, 16, 64, False, 8), (20, 16, 64, False, 16), (8, 16, 7, False, 2), (8, 16, 1, False, 1),
+     (8, 16, 64, True, 3), (8, 16, 7, True, 2), (2, 16, 64, True, 2)],
+)  # fmt: skip
+def test_as_many_go_side_by_side_as_cores_memory_and_gpu_allow(
+    seeds: int, cores: int, gib: int, gpu: bool, expected: int
+) -> None:
+    assert runs.together(seeds, cores, gib << 30, lambda: gpu) == expected
+
+
+def test_where_keras_is_asked_for_a_gpu_is_a_process_of_its_own() -> None:
+    assert not runs.asked_aside(runs.sees_accelerator)
+    assert runs.asked_aside(os.getpid) != os.getpid()
+
+
 @dataclass(frozen=True)
 class First:
     """Seed 0 ends as soon as seed 1 has begun, which never ends by itself."""

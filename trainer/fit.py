@@ -20,6 +20,7 @@ from digits.network import CLASSES, Probabilities
 from trainer.batches import Batches, Teacher, network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part
+from trainer.devices import accelerators
 
 if TYPE_CHECKING:  # it imports JAX
     from trainer import scan
@@ -202,11 +203,6 @@ def compiles_epochs() -> bool:
 def pays_to_compile() -> bool:
     """Tell whether XLA is worth it; with it, TensorFlow takes ten times as long on a CPU."""
     return keras.config.backend() != "tensorflow" or bool(accelerators())
-
-
-def accelerators() -> list[str]:
-    """Return the GPUs or TPUs that Keras uses; without any, it lists the processor."""
-    return [device for device in keras.distribution.list_devices() if not device.startswith("cpu")]
 
 
 def as_csv(history: History) -> str:

@@ -16,30 +16,34 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, TypeVar
 
 from digits import bundle
 from digits.bundle import Manifest
 from digits.cores import cores
+from digits.machine import memory
 from digits.parent import end_with_parent
 from trainer.config import Config
-from trainer.console import INTERRUPTED, say
+from trainer.console import INTERRUPTED, say, silence_imports
 
 DONE, FAILED, BAD_FLAGS = 0, 1, 2  # exit codes
 LOG = "log"  # what a training prints, in its folder
 MEMORY = 3 << 30  # bytes for each training; TensorFlow and 60,000 images, some of them varied, take most of it
+MOST_ON_A_GPU = 3  # more get done no sooner; docs/training.md has the figures
 FIGURES = ("accuracy", "loss", "calibration_error", "seconds")
 SHARED_GPU = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }  # else the first has it all
 
+T = TypeVar("T")
 Task = Callable[[int, Path], int]  # a seed and its folder to an exit code; run in a process of its own
 
 
@@ -57,7 +61,9 @@ def main(arguments: list[str]) -> int:
     own, flags, first = parsed(arguments)
     seeds = range(first, first + own.seeds)
     make_folders(own.output, seeds)
-    at_once = min(own.at_once or together(), len(seeds))
+    at_once = min(own.at_once, len(seeds)) or together(
+        len(seeds), cores(), memory(), lambda: asked_aside(sees_accelerator)
+    )
     say(f"{len(seeds)} seeds, {at_once} at once; {own.output}/seed-*/{LOG} have what they print")
     runs: list[Run] = []
     code = INTERRUPTED
@@ -106,13 +112,28 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("--seeds", type=int, default=5, metavar="N", help="how many (default: %(default)s)")
     made.add_argument("--output", type=Path, default=Path("runs"), metavar="PATH", help="default: %(default)s")
-    made.add_argument("--at-once", type=int, default=0, metavar="N", help="how many; 0: as cores and memory allow")
+    made.add_argument("--at-once", type=int, default=0, metavar="N", help="how many; 0: as cores, memory and GPU allow")
     return made
 
 
-def together() -> int:
-    """Return how many trainings go side by side: one for each core, if there is the memory for it."""
-    return max(1, min(cores(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // MEMORY))
+def together(seeds: int, cores: int, memory: int, sees_gpu: Callable[[], bool]) -> int:
+    """Return how many of so many trainings go side by side: one for each core, if there is the memory for it."""
+    most = max(1, min(seeds, cores, memory // MEMORY))
+    return MOST_ON_A_GPU if most > MOST_ON_A_GPU and sees_gpu() else most
+
+
+def sees_accelerator() -> bool:
+    silence_imports()
+    os.environ.update(SHARED_GPU)
+    from trainer import devices
+
+    return bool(devices.accelerators())
+
+
+def asked_aside(question: Callable[[], T]) -> T:
+    """Ask in a process that ends with its answer, and so keeps nothing of a GPU from the trainings."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as aside:
+        return aside.submit(question).result()
 
 
 # --- running ------------------------------------------------------------------------------------
