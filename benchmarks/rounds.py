@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from benchmarks.processes import Usage
 from benchmarks.results import Attempt, Disturbed, Raw, Results, Round, Run, Try, counted, disturbance, sound, write
 from benchmarks.server import serve
 from digits.cores import cores
+from digits.machine import processor
 
 CONNECTIONS = {"json": (1, 64), "png": (1, 64), "batch": (1, 4), "hello": (1, 64)}
 WARM_UP = 8  # connections, for a second, before the memory is read
@@ -139,9 +139,8 @@ def by_others(used: Usage) -> Disturbed:
 
 
 def machine() -> dict[str, str | int]:
-    model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
-        "cpu": model[1] if model else platform.machine(), "cores": cores(),
+        "cpu": processor(), "cores": cores(),
         "kernel": platform.release(), "python": platform.python_version(),
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from digits import bundle
+from digits.machine import processor
 from tests import models
 from tests.server import ROOT
 from trainer import runs
@@ -202,7 +203,9 @@ def test_real_trainings_are_summarised(tmp_path: Path) -> None:
         assert found.manifest["training"]["seed"] == int(row["seed"])
         page = (found.path / bundle.REPORT_NAME).read_text()
         assert found.version in page
-        assert found.manifest["made_with"]["machine"] in page
+        assert whole["made_with"] == found.manifest["made_with"]
+        assert found.manifest["made_with"]["cpu"] == processor()
+        assert processor() in page
         assert_logged(output / f"seed-{row['seed']}" / "tensorboard", found.path / "history.csv")
 
 

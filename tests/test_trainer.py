@@ -86,7 +86,7 @@ def test_the_manifest_says_what_the_model_is(models: Path) -> None:
         10_000,
     )
     assert {"seed": 0, "epochs": 2, "batch_size": 128}.items() <= manifest["training"].items()
-    assert {"keras", "tensorflow", "numpy", "python"} <= manifest["made_with"].keys()
+    assert {"machine", "cpu", "keras", "tensorflow", "numpy", "python"} <= manifest["made_with"].keys()
     assert [sample["label"] for sample in manifest["golden"]] == list(range(10))
     assert manifest["checks"]["parity"]["images"] == 1000
     assert manifest["checks"]["parity"]["max_difference"] <= 1e-5

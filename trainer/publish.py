@@ -21,8 +21,9 @@ import numpy as np
 from digits import bundle, image, network
 from digits.bundle import Bundle, Manifest
 from digits.cores import cores
+from digits.machine import processor
 from digits.network import Network, Probabilities
-from trainer import takeover, thresholds
+from trainer import devices, takeover, thresholds
 from trainer.config import Config
 from trainer.dataset import Dataset, Part, first_of_each
 
@@ -113,8 +114,7 @@ def describe(offer: Offer, test: Part, proof: Proof) -> Manifest:
             "parity": {"max_difference": proof.parity, "images": proof.parity_images},
             "front_door": {"accuracy": proof.front_door_accuracy, "images": proof.front_door_images},
         },
-        "made_with": {"machine": machine(), "python": platform.python_version(), "backend": keras.config.backend()}
-        | installed(),
+        "made_with": machine() | {"python": platform.python_version(), "backend": keras.config.backend()} | installed(),
         "golden": golden_images(test, offer.probabilities),
     }
 
@@ -127,8 +127,10 @@ def golden_images(test: Part, probabilities: Probabilities) -> list[dict[str, An
     ]
 
 
-def machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {cores()} cores"
+def machine() -> dict[str, str]:
+    """Return the system, the processor, and the GPU if Keras has one."""
+    gpu = {"gpu": ", ".join(found)} if (found := devices.names()) else {}
+    return {"machine": f"{platform.system()} {platform.machine()}, {cores()} cores", "cpu": processor(), **gpu}
 
 
 def installed() -> dict[str, str]:

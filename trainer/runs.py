@@ -263,7 +263,10 @@ def cells(figures: Mapping[str, float | None]) -> list[str]:
 def write(output: Path, runs: Sequence[Run], flags: Sequence[str]) -> None:
     """Write `summary.json` and `summary.csv`."""
     output.mkdir(parents=True, exist_ok=True)
-    whole = {"flags": list(flags), "summary": summary(runs), "runs": [asdict(run) for run in runs]}
+    whole = {
+        "flags": list(flags), "made_with": made_with(output, runs), "summary": summary(runs),
+        "runs": [asdict(run) for run in runs],
+    }  # fmt: skip
     (output / "summary.json").write_text(json.dumps(whole, indent=1) + "\n")
     with (output / "summary.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -271,3 +274,9 @@ def write(output: Path, runs: Sequence[Run], flags: Sequence[str]) -> None:
         for run in runs:
             figures = run.figures or {}
             writer.writerow([run.seed, run.version, run.exit_code, *(figures.get(name, "") for name in FIGURES)])
+
+
+def made_with(output: Path, runs: Sequence[Run]) -> dict[str, str] | None:
+    """Return what the manifest of the first that published says of machine and packages; those of all are the same."""
+    made = next((folder_of(output, run.seed) / run.version for run in runs if run.version), None)
+    return bundle.read_manifest(made / bundle.MANIFEST_NAME).get("made_with") if made else None
