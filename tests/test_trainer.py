@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -190,13 +191,38 @@ def test_logs_for_tensorboard_need_its_package_which_is_said_before_the_training
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--epochs", "0"], ["--share", "2"], ["--learning-rate", "nan"], ["--seed", "-1"]]
+    ("arguments", "allowed"),
+    [
+        (["--epochs", "0"], "at least 1"),
+        (["--share", "2"], "above 0 and at most 1"),
+        (["--learning-rate", "nan"], "above 0 and below 1"),
+        (["--learning-rate", "1"], "above 0 and below 1"),
+        (["--dropout", "1"], "at least 0 and below 1"),
+        (["--validation", "0"], "above 0 and at most 0.5"),
+        (["--seed", "-1"], "at least 0 and at most 4294967295"),
+    ],
 )
-def test_flags_that_make_no_sense_are_named(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_that_make_no_sense_are_named_with_what_is_allowed(
+    arguments: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
         Config.from_args(arguments)
     assert caught.value.code == 2
-    assert arguments[0] in capsys.readouterr().err
+    assert f"{arguments[0]} must be {allowed}\n" in capsys.readouterr().err
+
+
+def test_all_that_is_allowed_is_taken() -> None:
+    flags = ["dropout=0", "validation=0.5", "share=1", "taught=0", "augmented=1", "seed=4294967295"]
+    assert Config.from_args([f"--{flag}" for flag in flags]).validation == 0.5
+
+
+def test_hyper_parameters_are_not_what_is_done_with_the_weights() -> None:
+    path = Path("elsewhere")
+    actions = Config(
+        path, path, target_accuracy=0, force=True, show_augmentation=path, if_missing=True, tensorboard=True
+    )
+    assert actions.hyper_parameters() == Config().hyper_parameters()
+    assert replace(actions, outliers=1).hyper_parameters() == Config().hyper_parameters() | {"outliers": 1}
 
 
 def test_quick_is_a_set_of_defaults() -> None:

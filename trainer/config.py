@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,17 +32,18 @@ COMMANDS = {  # of `python -m trainer`, beside the training; each is a module wi
 }
 
 
-def setting(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def setting(default: Any, help: str, *, in_manifest: bool = True) -> Any:
+    """Return a field, which may be kept with the hyper-parameters; what is done with the weights is not."""
+    return field(default=default, metadata={"help": help, "in_manifest": in_manifest})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     data: Path | None = setting(
         None, "an .npz with x_train, y_train, x_test and y_test, a folder of IDX files, or a folder of train/ and "
-        "test/ images by class; the MNIST that comes with the project if not given"
+        "test/ images by class; the MNIST that comes with the project if not given", in_manifest=False
     )  # fmt: skip
-    output: Path = setting(Path("models"), "where the bundle is published")
+    output: Path = setting(Path("models"), "where the bundle is published", in_manifest=False)
     recipe: str = setting("standard", "other defaults: " + ", ".join(RECIPES))
     architecture: str = setting("cnn", "cnn, resnet, efficientnet, an entry point, or a .py file with build()")
     epochs: int = setting(16, "passes over the training set")
@@ -69,13 +70,21 @@ class Config:
     deterministic: bool = setting(
         False, "the same weights, bit for bit, each time on the same machine, if that is slower"
     )
-    target_accuracy: float = setting(0.98, "share of the test set that must be right, or the model isn't served")
-    force: bool = setting(False, "have the model served even if it is worse than the one that is served now")
-    show_augmentation: Path | None = setting(None, "write a sheet of varied training images there, and train nothing")
+    target_accuracy: float = setting(
+        0.98, "share of the test set that must be right, or the model isn't served", in_manifest=False
+    )
+    force: bool = setting(
+        False, "have the model served even if it is worse than the one that is served now", in_manifest=False
+    )
+    show_augmentation: Path | None = setting(
+        None, "write a sheet of varied training images there, and train nothing", in_manifest=False
+    )
     share: float = setting(1.0, "share of the training set that is used")
     quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
-    if_missing: bool = setting(False, "do nothing when a model is published already")
-    tensorboard: bool = setting(False, "write logs for TensorBoard, too, into the folder tensorboard/ of the output")
+    if_missing: bool = setting(False, "do nothing when a model is published already", in_manifest=False)
+    tensorboard: bool = setting(
+        False, "write logs for TensorBoard, too, into the folder tensorboard/ of the output", in_manifest=False
+    )
 
     @classmethod
     def from_args(cls, arguments: list[str] | None = None) -> Self:
@@ -104,21 +113,21 @@ class Config:
         checks = {
             "--epochs must be at least 1": self.epochs >= 1,
             "--batch-size must be at least 1": self.batch_size >= 1,
-            "--learning-rate must lie between 0 and 1": 0 < self.learning_rate < 1,
-            "--dropout must lie between 0 and 1": 0 <= self.dropout < 1,
-            "--label-smoothing must lie between 0 and 1": 0 <= self.label_smoothing < 1,
-            "--average must lie between 0 and 1": 0 <= self.average < 1,
-            "--augmented must lie between 0 and 1": 0 <= self.augmented <= 1,
-            "--strength must lie between 0 and 2": 0 <= self.strength <= 2,
-            "--hidden must lie between 0 and 1": 0 <= self.hidden <= 1,
-            "--moved must lie between 0 and 4": 0 <= self.moved <= 4,
-            "--drawn must lie between 0 and 10": 0 <= self.drawn <= 10,
-            "--outliers must lie between 0 and 10": 0 <= self.outliers <= 10,
-            "--taught must lie between 0 and 1": 0 <= self.taught <= 1,
-            "--validation must lie between 0 and 0.5": 0 < self.validation <= 0.5,
-            "--share must lie between 0 and 1": 0 < self.share <= 1,
-            "--seed must lie between 0 and 4294967295": 0 <= self.seed < 2**32,
-            "--target-accuracy must lie between 0 and 1": 0 <= self.target_accuracy <= 1,
+            "--learning-rate must be above 0 and below 1": 0 < self.learning_rate < 1,
+            "--dropout must be at least 0 and below 1": 0 <= self.dropout < 1,
+            "--label-smoothing must be at least 0 and below 1": 0 <= self.label_smoothing < 1,
+            "--average must be at least 0 and below 1": 0 <= self.average < 1,
+            "--augmented must be at least 0 and at most 1": 0 <= self.augmented <= 1,
+            "--strength must be at least 0 and at most 2": 0 <= self.strength <= 2,
+            "--hidden must be at least 0 and at most 1": 0 <= self.hidden <= 1,
+            "--moved must be at least 0 and at most 4": 0 <= self.moved <= 4,
+            "--drawn must be at least 0 and at most 10": 0 <= self.drawn <= 10,
+            "--outliers must be at least 0 and at most 10": 0 <= self.outliers <= 10,
+            "--taught must be at least 0 and at most 1": 0 <= self.taught <= 1,
+            "--validation must be above 0 and at most 0.5": 0 < self.validation <= 0.5,
+            "--share must be above 0 and at most 1": 0 < self.share <= 1,
+            "--seed must be at least 0 and at most 4294967295": 0 <= self.seed < 2**32,
+            "--target-accuracy must be at least 0 and at most 1": 0 <= self.target_accuracy <= 1,
         }
         return next((message for message, holds in checks.items() if not holds), None)
 
@@ -127,9 +136,8 @@ class Config:
         return Variation(self.augmented, self.strength, self.hidden, self.moved)
 
     def hyper_parameters(self, teacher: bytes | None = None) -> dict[str, Any]:
-        """Return what shapes the weights, as the manifest keeps it; `teacher` is what its file held."""
-        elsewhere = {"data", "output", "if_missing", "target_accuracy", "tensorboard", "force", "show_augmentation"}
-        told = {key: value for key, value in asdict(self).items() if key not in elsewhere}
+        """Return what shapes the weights but the data, as the manifest keeps it; `teacher` is what its file held."""
+        told = {item.name: getattr(self, item.name) for item in fields(self) if item.metadata["in_manifest"]}
         if self.teacher is None or teacher is None:
             return told | {"teacher": None}
         return told | {"teacher": {"file": self.teacher.name, "sha256": bundle.hash_of(teacher)}}
