@@ -12,7 +12,7 @@ import pytest
 from digits import bundle
 from digits.bundle import Bundle, Manifest
 from tests import models
-from trainer import averaging, console, fit, publish
+from trainer import averaging, console, fit, parity, publish
 from trainer.config import Config
 from trainer.dataset import BadData, Dataset, Part
 from trainer.publish import NotServed, Offer
@@ -57,3 +57,11 @@ def test_whether_there_is_room_for_a_bundle_is_seen_while_another_publishes(tmp_
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(BadData, match="file/models: cannot be written to"):
         console.check_output(Config(output=tmp_path / "file" / "models"))
+
+
+@pytest.mark.parametrize(("away", "holds"), [(0.0, True), (9e-6, True), (2e-5, False), (float("nan"), False)])
+def test_the_kernel_answers_as_keras_does_or_not(away: float, holds: bool) -> None:
+    answers = np.full((3, 10), 0.1)
+    other = answers.copy()
+    other[1, 4] -= away
+    assert parity.holds(parity.difference(answers.astype(np.float32), other.astype(np.float32))) is holds

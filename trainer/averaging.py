@@ -26,8 +26,9 @@ from digits.image import Pixels
 from digits.layers import ARITHMETIC_FREE, Layer
 from digits.network import CLASSES
 from trainer import calibrate, fit
+from trainer.architectures import TAKES
 
-SHAPE = (28, 28, 1)
+SHAPE = TAKES[1:]
 ENDS = (keras.activations.softmax, keras.activations.linear)  # of a network that gives probabilities, or logits
 
 

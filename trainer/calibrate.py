@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.network import Probabilities
 from trainer.dataset import Labels
 
+if TYPE_CHECKING:  # it takes seconds, and only its networks are cooled
+    import keras
+
 TEMPERATURES = np.geomspace(0.25, 4, 401)
 BINS = 15  # of confidence, of equal width
-LEAST = 1e-12  # probability whose logarithm is taken at least
+LEAST = 1e-30  # probability whose logarithm is taken at least; float32 has smaller ones, but none that tells more
 
 
 def fit_temperature(networks: Sequence[Probabilities], labels: Labels) -> float:
@@ -22,8 +25,13 @@ def fit_temperature(networks: Sequence[Probabilities], labels: Labels) -> float:
     It divides the logits of each network, and is found for the mean of all: the mean of networks
     that are as sure as they are right is less sure than that (Rahaman and Thiery 2021).
     """
-    logits = np.log(np.maximum(np.stack(networks).astype(np.float64), LEAST))  # (k, n, 10)
+    logits = logits_of(np.stack(networks))  # (k, n, 10)
     return float(min(TEMPERATURES, key=lambda temperature: cross_entropy(logits / temperature, labels)))
+
+
+def logits_of(probabilities: Probabilities) -> NDArray[np.float64]:
+    """Return logits whose softmax, over the last axis, some probabilities are."""
+    return np.log(np.maximum(probabilities.astype(np.float64), LEAST))
 
 
 def cross_entropy(logits: NDArray[np.float64], labels: Labels) -> float:
@@ -41,8 +49,12 @@ def cool(model: keras.Model, temperature: float) -> None:
 
 def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
     """Return the expected calibration error: how far confidence and accuracy are apart in bins of equal width."""
-    confidence = probabilities.max(1)
+    confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == labels
-    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(which, confidence - right, BINS)
+    gaps = np.bincount(bin_of(confidence), confidence - right, BINS)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def bin_of(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return for each confidence, from 0 to 1, its bin, the first of which is 0."""
+    return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)

@@ -23,7 +23,7 @@ from digits import network
 from digits.bundle import Bundle, Manifest
 from digits.errors import BadModel, Refused
 from digits.network import Probabilities
-from trainer import compare, dataset, named
+from trainer import compare, dataset, named, parity
 from trainer.config import Config, add_flag
 from trainer.console import (
     BAD_INPUT,
@@ -44,8 +44,6 @@ if TYPE_CHECKING:  # these import Keras, which takes seconds
 FLAGS = ("data", "output", "target_accuracy", "force")  # of a training that are flags here, too
 VARIED = ("augmented", "strength", "hidden", "moved")  # how far a training varies its images
 AS_TRAINED = ("validation", *VARIED)
-CHECKED = 1000  # validation images by which a member is known
-TOLERANCE = 1e-5  # on each of its probabilities
 FIGURES = ("accuracy", "loss", "images")  # kept of the test of a member
 
 
@@ -167,9 +165,10 @@ def naming(model: Bundle) -> Iterator[None]:
 
 def check(ensemble: Ensemble, members: Sequence[Member], validation: Part) -> None:
     """Prove that each member answers within the ensemble as it is served. Raises `BadMember`."""
-    for member, answers in zip(members, ensemble.answers(validation.pixels[:CHECKED])[1:], strict=True):
-        difference = float(np.abs(answers - member.answers[:CHECKED]).max())
-        if not difference <= TOLERANCE:
+    some = validation.pixels[: parity.IMAGES]
+    for member, answers in zip(members, ensemble.answers(some)[1:], strict=True):
+        difference = parity.difference(answers, member.answers[: len(some)])
+        if not parity.holds(difference):
             raise BadMember(
                 f"{member.bundle.version} answers {difference:.2g} away from what is served of it, once Keras has "
                 "loaded it; it was saved by another version, perhaps"

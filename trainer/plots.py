@@ -18,10 +18,10 @@ from digits.network import CLASSES, Probabilities
 from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import Part, first_of_each
 from trainer.evaluate import Report, interval
+from trainer.reliability import Bins
 
-if TYPE_CHECKING:  # these import Keras, which takes seconds and isn't needed to draw
+if TYPE_CHECKING:  # it imports Keras, which takes seconds and isn't needed to draw
     from trainer.fit import History
-    from trainer.reliability import Bins
 
 WORST = 40  # mistakes shown
 COLUMNS = 8  # of them

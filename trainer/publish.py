@@ -23,12 +23,10 @@ from digits.bundle import Bundle, Manifest
 from digits.cores import cores
 from digits.machine import processor
 from digits.network import Network, Probabilities
-from trainer import devices, takeover, thresholds
+from trainer import devices, parity, takeover, thresholds
 from trainer.config import Config
 from trainer.dataset import Dataset, Part, first_of_each
 
-PARITY_IMAGES = 1000
-PARITY_TOLERANCE = 1e-5
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
 
 
@@ -92,16 +90,16 @@ def write(files: Mapping[str, bytes], folder: Path) -> None:
 
 def prove(read_back: Network, test: Part, probabilities: Probabilities) -> Proof:
     """Compare the kernel with Keras, and ask it about the test set as a client would."""
-    count = min(PARITY_IMAGES, len(test))
-    difference = np.abs(read_back(test.pixels[:count]) - probabilities[:count]).max()
+    some = test.pixels[: parity.IMAGES]
+    difference = parity.difference(read_back(some), probabilities[: len(some)])
     through_the_door = np.stack([image.read(image.as_png(pixels)) for pixels in test.pixels])
     digits = read_back(through_the_door).argmax(1)
-    return Proof(float(difference), count, float((digits == test.labels).mean()), len(test))
+    return Proof(difference, len(some), float((digits == test.labels).mean()), len(test))
 
 
 def why_not(proof: Proof, target_accuracy: float) -> str | None:
-    if not proof.parity <= PARITY_TOLERANCE:
-        return f"the kernel differs from Keras by {proof.parity:.2g}, more than {PARITY_TOLERANCE:g}"
+    if not parity.holds(proof.parity):
+        return f"the kernel differs from Keras by {proof.parity:.2g}, more than {parity.TOLERANCE:g}"
     if proof.front_door_accuracy < target_accuracy:
         return f"{proof.front_door_accuracy:.2%} of the test images are right, less than {target_accuracy:.2%}"
     return None

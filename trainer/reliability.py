@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from digits.network import Probabilities
-from trainer.calibrate import BINS, calibration_error
+from trainer.calibrate import bin_of, calibration_error, logits_of
 from trainer.dataset import Labels
-
-LEAST = 1e-30  # probability whose logarithm is taken at least
 
 Bins = list[dict[str, Any]]  # of each that has images: "confidence" and "accuracy", means, and "images"
 
@@ -20,7 +18,7 @@ def bins(probabilities: Probabilities, labels: Labels) -> Bins:
     """Sort (n, 10) probabilities of (n,) labels by confidence, the least sure bin first."""
     confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == labels
-    places = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    places = bin_of(confidence)
     return [
         {
             "confidence": round(float(confidence[places == place].mean()), 6),
@@ -48,6 +46,6 @@ def before_and_after(networks: Sequence[Probabilities], labels: Labels, temperat
 
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Return the probabilities whose logits are divided by a temperature; by 1 / temperature undoes it."""
-    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST)) / temperature
+    logits = logits_of(probabilities) / temperature
     scaled = np.exp(logits - logits.max(1, keepdims=True))
     return np.asarray(scaled / scaled.sum(1, keepdims=True), np.float32)

@@ -23,6 +23,7 @@ from digits import bundle
 from digits.bundle import Manifest
 from digits.errors import Refused
 from trainer import named, plots
+from trainer.calibrate import BINS
 from trainer.config import Config
 from trainer.evaluate import interval
 from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
@@ -91,7 +92,7 @@ def figures(test: Facts, calibration: Facts, seconds: Facts) -> Iterator[str]:
     if "test_error" in calibration:
         before = calibration.get("test_error_before")
         was = f"{before:.4f} before the temperature" if before is not None else "after the temperature"
-        yield figure("calibration error", f"{calibration['test_error']:.4f}", f"{was}; 15 bins, test set")
+        yield figure("calibration error", f"{calibration['test_error']:.4f}", f"{was}; {BINS} bins, test set")
     if seconds:
         parts = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
         yield figure("made in", duration(sum(seconds.values())), parts)

@@ -11,13 +11,24 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 
 from digits import bundle, network
 from digits.bundle import Bundle, Manifest
 from digits.errors import BadModel
 from digits.network import Probabilities
-from trainer import architectures, averaging, calibrate, evaluate, fit, plots, publish, reliability, report, tensorboard
+from trainer import (
+    architectures,
+    averaging,
+    calibrate,
+    evaluate,
+    fit,
+    parity,
+    plots,
+    publish,
+    reliability,
+    report,
+    tensorboard,
+)
 from trainer.architectures import Build
 from trainer.batches import Teacher
 from trainer.config import Config
@@ -66,9 +77,9 @@ def taught_by(h5: bytes, images: Part) -> Teacher | keras.Model:
     kernels = network.load(h5)
     if not fit.compiles_epochs():
         return kernels
-    model, some = averaging.as_served(h5), images.pixels[: publish.PARITY_IMAGES]
-    difference = float(np.abs(fit.predict(model, some) - kernels(some)).max())
-    if not difference <= publish.PARITY_TOLERANCE:
+    model, some = averaging.as_served(h5), images.pixels[: parity.IMAGES]
+    difference = parity.difference(fit.predict(model, some), kernels(some))
+    if not parity.holds(difference):
         raise BadModel(
             "unsupported", f"Keras differs from what is served by {difference:.2g}, and cannot be the teacher"
         )
