@@ -61,10 +61,12 @@ def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[
     `prepare` is called once the first one is on its way, for what the others shall share.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {*STOP, signal.SIGCHLD})
-    workers = [start(serve, port)]
-    prepare()
-    workers += [start(serve, port) for _ in range(count - 1)]
+    workers: list[BaseProcess] = []
     try:
+        workers.append(start(serve, port))
+        prepare()
+        for _ in range(count - 1):
+            workers.append(start(serve, port))  # noqa: PERF401  # one that cannot start must not lose those before
         while signal.sigwait({*STOP, signal.SIGCHLD}) == signal.SIGCHLD:
             for index, worker in enumerate(workers):
                 if worker.exitcode == STARTUP_FAILURE:

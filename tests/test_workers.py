@@ -16,7 +16,10 @@ from service import workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other kernels don't spread connections")
 
-# Each worker answers every connection with its process id; "fail" makes it say that it cannot start.
+DEADLINE = 30.0  # seconds; a worker is there in less than one
+
+# Each worker answers every connection with its process id; "fail" makes it say that it cannot start,
+# "unprepared" has what comes before the second one fail.
 SERVE = """
 import os, socket, sys
 from uvicorn.config import STARTUP_FAILURE
@@ -30,9 +33,13 @@ def serve(own):
         with own.accept()[0] as connection:
             connection.send(str(os.getpid()).encode())
 
+def prepare():
+    if "unprepared" in sys.argv:
+        raise ImportError("nothing to share")
+
 port = workers.take("127.0.0.1", 0)
 print(port.getsockname()[1], flush=True)
-sys.exit(workers.supervise(serve, port, 2, lambda: None))
+sys.exit(workers.supervise(serve, port, 2, prepare))
 """
 
 
@@ -60,12 +67,14 @@ def arrive(port: socket.socket) -> socket.socket:
 
 def ask(port: int) -> int:
     """Return the process id of the worker that a new connection gets to, as soon as there is one."""
-    while True:
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
                 return int(connection.recv(20))
         except (ConnectionError, ValueError):  # not yet, or no longer
             continue
+    raise TimeoutError("no worker answers")
 
 
 def is_served(port: int) -> bool:
@@ -121,7 +130,9 @@ def test_a_worker_that_dies_gets_a_successor(supervisor: subprocess.Popen[str]) 
     first = ask(port)
     os.kill(first, signal.SIGKILL)
     seen = {ask(port)}
+    end = time.monotonic() + DEADLINE
     while len(seen) < 2:
+        assert time.monotonic() < end
         seen.add(ask(port))
     assert first not in seen
 
@@ -132,7 +143,7 @@ def test_no_worker_outlives_its_supervisor(supervisor: subprocess.Popen[str]) ->
     ask(port)
     supervisor.kill()
     supervisor.wait()
-    end = time.monotonic() + 10
+    end = time.monotonic() + DEADLINE
     while is_served(port):
         assert time.monotonic() < end
 
@@ -140,6 +151,13 @@ def test_no_worker_outlives_its_supervisor(supervisor: subprocess.Popen[str]) ->
 def test_a_worker_that_cannot_start_ends_them_all() -> None:
     done = subprocess.run([sys.executable, "-c", SERVE, "fail"], capture_output=True, timeout=30)
     assert done.returncode == 3
+
+
+def test_a_start_that_fails_halfway_ends_those_that_started() -> None:
+    done = subprocess.run([sys.executable, "-c", SERVE, "unprepared"], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert "ImportError: nothing to share" in done.stderr
+    assert not is_served(int(done.stdout))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
