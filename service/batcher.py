@@ -174,7 +174,10 @@ def join(batch: list[Part]) -> Rows:
 
 def attempt(run: Run, rows: Rows) -> Rows | Exception:
     try:
-        return run(rows)
+        results = run(rows)
+        if len(results) != len(rows):  # or callers would wait for what never comes
+            raise RuntimeError(f"{len(rows)} rows went in, and {len(results)} came out")
+        return results
     except Exception as exc:  # for those who wait
         return exc
 

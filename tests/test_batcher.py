@@ -181,6 +181,20 @@ async def test_an_exception_reaches_all_of_its_batch_and_nobody_else() -> None:
         assert (await batches.submit(fails, rows(9))).tolist() == [[9]]
 
 
+@pytest.mark.parametrize("results", [rows(1), rows(1, 2, 3), None])
+@pytest.mark.parametrize("inline", [0, 2])
+async def test_a_function_that_loses_rows_fails_its_batch_and_nobody_else(results: Rows, inline: int) -> None:
+    def loses(batch: Rows) -> Rows:
+        return results
+
+    with batcher() as batches:
+        outcomes = await asyncio.gather(
+            *(batches.submit(loses, rows(n), inline=inline) for n in range(2)), return_exceptions=True
+        )
+        assert (await batches.submit(lambda batch: batch, rows(9), inline=inline)).item() == 9
+    assert all(isinstance(outcome, RuntimeError | TypeError) for outcome in outcomes)
+
+
 async def test_callers_of_different_functions_do_not_share_a_batch() -> None:
     """As when a model is replaced while requests wait: each is answered by the one that it began with."""
     first, second = Gate(), Gate()
