@@ -104,7 +104,7 @@ def duration(judge: Callable[[Pixels], Judgements]) -> float:
     return min(once() for _ in range(5))
 
 
-Read = tuple[Bundle, bytes | None, str | None]  # converted, unless it is served already; and what is to be said
+Read = tuple[Bundle, bytes | None, str | None]  # bundle; its ONNX bytes, None if already served; a warning, if any
 Loaded = tuple[Engine | None, str | None]  # likewise
 
 
@@ -123,6 +123,7 @@ class Models:
         self._conversion: Conversion | None = None  # that goes on
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
         self._patience = LOOK_AGAIN
+        self._complaints: set[str] = set()
 
     @property
     def engine(self) -> Engine:
@@ -133,7 +134,11 @@ class Models:
 
     @contextmanager
     def reading(self, conversion: Conversion, seconds: float = PATIENCE) -> Iterator[None]:
-        """Read and convert the model in a thread, which ends with the block, or so many seconds later at most."""
+        """Read and convert the model in a thread.
+
+        The conversion ends with the block, or so many seconds later at most; but a file system that
+        takes longer to hand over the file is waited for.
+        """
         self._seen = fingerprint(self.folder)
         with conversion, ThreadPoolExecutor(1, "reading") as pool:
             ahead = pool.submit(self._read, conversion.finish)
@@ -155,12 +160,9 @@ class Models:
         stop = asyncio.Event()
         loading = asyncio.create_task(asyncio.to_thread(self._load)) if self._ahead else None
         follower = asyncio.create_task(self._follow(stop))
-        await asyncio.sleep(0)  # both begin; what changes before the second one watches is seen below
-        first = asyncio.create_task(self._begin(loading))
-        await asyncio.wait([first], timeout=0 if self._late else PATIENCE)
-        if first.done():
-            await first
+        first = asyncio.create_task(self._begin(loading))  # last, to see what changes before the follower watches
         try:
+            await asyncio.wait([first], timeout=0 if self._late else PATIENCE)
             yield
         finally:
             stop.set()
@@ -175,9 +177,12 @@ class Models:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Take up what the folder says now, unless it is served already or was just refused."""
+        """Take up what the folder says now, unless it is served already or was just refused. Raises nothing."""
         async with self._one_at_a_time:
-            await self._refresh()
+            try:
+                await self._refresh()
+            except Exception as exc:  # no thread to look at it in, say: the follower comes again
+                self._complain(exc, "cannot look into")
 
     async def _refresh(self) -> None:
         seen = await asyncio.to_thread(fingerprint, self.folder)
@@ -231,20 +236,23 @@ class Models:
         return found, None if served else convert(found.h5), ignored
 
     async def _follow(self, stop: asyncio.Event) -> None:
-        complaint = ""  # said once, not every few seconds
         while not stop.is_set():
             try:
                 await self._watch(stop)
             except FileNotFoundError:
                 pass  # the folder was removed; it may come back
             except Exception as exc:  # no more inotify watches, say: looking from time to time has to do
-                if complaint != (complaint := repr(exc)):
-                    logger.exception("cannot watch %s; looking every %g s instead", self.folder, LOOK_AGAIN)
+                self._complain(exc, "cannot watch")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
                 return
-            with contextlib.suppress(OSError):  # seen again, and logged, where the folder is watched
-                await self.refresh()
+            await self.refresh()
+
+    def _complain(self, exc: Exception, what: str) -> None:
+        """Log what goes wrong, once, and not every few seconds."""
+        if repr(exc) not in self._complaints:
+            self._complaints.add(repr(exc))
+            logger.error("%s %s; looking again every %g s", what, self.folder, LOOK_AGAIN, exc_info=exc)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Refresh at every change in the folder, until another folder stands in its place."""

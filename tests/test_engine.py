@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,20 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not holds():
             await asyncio.sleep(0.02)
+
+
+class Busy(ThreadPoolExecutor):
+    """Has no thread for the first that ask, as where a process may have no more of them."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        if self.refusals:
+            self.refusals -= 1
+            raise RuntimeError("can't start new thread")
+        return super().submit(*arguments, **options)
 
 
 def version(models: Models) -> str | None:
@@ -49,6 +65,20 @@ async def test_a_folder_that_appears_later_is_found(tmp_path: Path, h5: bytes) -
     models = Models(tmp_path / "later")
     async with models.watched():
         made = await asyncio.to_thread(publish, tmp_path / "later", h5)
+        await until(lambda: version(models) == made.version)
+
+
+async def test_a_look_that_fails_is_not_the_last(tmp_path: Path, h5: bytes) -> None:
+    """Neither at the start nor later."""
+    made, busy = publish(tmp_path, h5), Busy(refusals=2)
+    asyncio.get_running_loop().set_default_executor(busy)
+    models = Models(tmp_path)
+    async with models.watched():
+        assert busy.refusals == 1
+        (tmp_path / "one").touch()
+        await until(lambda: not busy.refusals)
+        assert version(models) is None
+        (tmp_path / "two").touch()
         await until(lambda: version(models) == made.version)
 
 
