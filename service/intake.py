@@ -151,15 +151,16 @@ class Intake:
 
         Raises `Late` if their turn does not come before a deadline on the monotonic clock.
         """
-        start, answered = time.perf_counter_ns(), False
+        start = time.perf_counter_ns()
         try:
             rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline, deadline=deadline)
             if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
                 raise RuntimeError("the network answered with what is no number")
-            answered = True
-            return rows
-        finally:
-            engine.counts.asked(answered, time.perf_counter_ns() - start)
+        except Exception:  # but not who went away: that is neither answered nor failed
+            engine.counts.asked(False, time.perf_counter_ns() - start)
+            raise
+        engine.counts.asked(True, time.perf_counter_ns() - start)
+        return rows
 
     async def off_loop_slowly(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do what takes tens of milliseconds and more, and has nothing else wait for a thread."""

@@ -1,0 +1,111 @@
+"""What waits is accounted for, and no account keeps what has gone away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message
+
+from digits.image import Pixels
+from digits.network import COLUMNS, Judgements
+from service.bodies import BODIES
+from service.engine import Engine
+from service.intake import Intake
+from service.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+MAX_BODY = 1000
+LARGE = 900  # bytes; so many more than BODIES of them do not fit
+MANY = 2 * BODIES
+PIXELS = np.zeros((2, 28, 28), np.uint8)
+
+
+@pytest.fixture
+def intake() -> Iterator[Intake]:
+    made = Intake(Settings(max_body=MAX_BODY, max_images=2, max_queue=2))
+    yield made
+    made.close()
+
+
+def sent(body: bytes, then: Message | None = None) -> Request:
+    """Return a request whose body arrives, whole unless something else follows; None comes after that for ever."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": then is not None}]
+    messages += [then] if then else []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    return Request({"type": "http", "headers": []}, receive)
+
+
+def serve(intake: Intake, request: Request, answer: Callable[[Pixels], Awaitable[Response]]) -> Awaitable[Response]:
+    return intake.serve(request, {}, lambda body: PIXELS, answer)
+
+
+async def at_once(found: Pixels) -> Response:
+    return Response("done")
+
+
+async def test_who_is_cancelled_while_answered_makes_room(intake: Intake) -> None:
+    for _ in range(MANY):
+        begun = asyncio.Event()
+
+        async def answer(found: Pixels) -> Response:
+            begun.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        task = asyncio.ensure_future(serve(intake, sent(bytes(LARGE)), answer))
+        await begun.wait()
+        assert intake.images == len(PIXELS)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert intake.images == 0
+    assert (await serve(intake, sent(bytes(LARGE)), at_once)).status_code == 200
+
+
+async def test_who_is_cancelled_while_a_body_arrives_makes_room(intake: Intake) -> None:
+    more: Message = {"type": "http.request", "body": b"", "more_body": True}
+    for _ in range(MANY):
+        task = asyncio.ensure_future(serve(intake, sent(bytes(LARGE), more), at_once))
+        await asyncio.sleep(0)  # lets it begin
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert (await serve(intake, sent(bytes(LARGE)), at_once)).status_code == 200
+
+
+async def test_who_goes_away_while_a_body_arrives_makes_room(intake: Intake) -> None:
+    for _ in range(MANY):
+        with pytest.raises(ClientDisconnect):
+            await serve(intake, sent(bytes(LARGE), {"type": "http.disconnect"}), at_once)
+    assert (await serve(intake, sent(bytes(LARGE)), at_once)).status_code == 200
+
+
+async def test_who_went_away_counts_neither_as_answered_nor_as_failed(intake: Intake) -> None:
+    def judge(pixels: Pixels) -> Judgements:
+        value = np.nan if pixels.any() else 0.5
+        return np.full((len(pixels), COLUMNS), value, np.float32)
+
+    engine = Engine(judge, {}, Path())
+    gone = asyncio.ensure_future(intake.ask(engine, PIXELS))
+    await asyncio.sleep(0)  # lets it begin
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert (engine.counts.answered.count, engine.counts.failed.count) == (0, 0)
+    await intake.ask(engine, PIXELS)
+    with pytest.raises(RuntimeError, match="no number"):
+        await intake.ask(engine, PIXELS + np.uint8(1))
+    assert (engine.counts.answered.count, engine.counts.failed.count) == (1, 1)
