@@ -4,8 +4,8 @@
 
 Decoding comes before batching, so that no image can spoil the batch of its neighbours. What takes
 microseconds is done on the event loop, since a thread costs more; the rest is done off it. Large
-pictures are decoded one at a time, in a thread of their own: that bounds the memory they take, and
-small ones never wait behind them.
+pictures are decoded one at a time, in a thread of their own: a few of them at once would take
+gigabytes, and small ones never wait behind them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
 from service.errors import Problem, QueueFull
-from service.items import NPY_MAGIC, SHORT, Item, Look, decode_large
+from service.items import NPY_MAGIC, SHORT, Item, Look, outcome
 from service.settings import Settings
 
 CHUNK = 8  # small images decoded in one visit to a thread
@@ -125,7 +125,8 @@ class Intake:
     async def look(self, request: Request, items: Sequence[Item], look: Look[T]) -> list[T | BadImage]:
         """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
         if len(items) == 1 and items[0].is_quick(look):
-            return [await self._settle(request, items[0].seen(look), look)]
+            seen = items[0].seen(look)
+            return [await self._look_at_large(request, seen, look) if isinstance(seen, Image) else seen]
         pool, at_once = (self._pages, 1) if look.is_slow else (self._workers, CHUNK)
         stride = at_once * self.threads
         outcomes: list[T | BadImage] = []
@@ -135,16 +136,18 @@ class Intake:
             some = items[start : start + stride]
             visits = [some[at : at + at_once] for at in range(0, len(some), at_once)]
             decoded = await asyncio.gather(*(in_thread(pool, look_at_all, visit, look) for visit in visits))
-            outcomes += [await self._settle(request, outcome, look) for visit in decoded for outcome in visit]
+            outcomes += [
+                await self._look_at_large(request, seen, look) if isinstance(seen, Image) else seen
+                for visit in decoded
+                for seen in visit
+            ]
         return outcomes
 
-    async def _settle(self, request: Request, outcome: T | BadImage | Image, look: Look[T]) -> T | BadImage:
-        """Decode what was left because it is large."""
-        if not isinstance(outcome, Image):
-            return outcome
+    async def _look_at_large(self, request: Request, picture: Image, look: Look[T]) -> T | BadImage:
+        """Look at what was left because it is large."""
         if await request.is_disconnected():
             raise ClientDisconnect
-        return await in_thread(self._large, decode_large, outcome, look)
+        return await in_thread(self._large, outcome, look.whole, picture)
 
     async def ask(self, engine: Engine, pixels: Pixels, deadline: float | None = None) -> Judgements:
         """Return the (n, 11) judgements of (n, 28, 28) pixels, n ≥ 1.

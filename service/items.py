@@ -62,7 +62,7 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Look(Generic[T_co]):
-    """A way to look at files: the whole of a picture, or the short way for what a look at the bytes tells all of."""
+    """How to decode a file: in full, or by a shortcut for files recognised from their bytes."""
 
     whole: Callable[[Image], T_co]  # of a picture that was identified, but not decoded; raises `BadImage`
     short: Callable[[bytes], T_co | None] = lambda data: None  # likewise
@@ -82,16 +82,8 @@ class Item:
         return not isinstance(self.content, bytes) or look.is_short(self.content)
 
     def seen(self, look: Look[T]) -> T | BadImage | Image:
-        """Look at it, but leave a large picture as it is; meant for a thread."""
-        if isinstance(self.content, BadImage):
-            return self.content
-        try:
-            return look_at(self.content, look)
-        except BadImage as exc:
-            return exc
-        except Exception:  # a defect of ours: for the log, and for this image, but not for its neighbours
-            logger.exception("an image could not be decoded")
-            return BadImage("broken", "the image could not be decoded")
+        """Look at it, but leave a large picture as it is."""
+        return outcome(look_at, self.content, look) if isinstance(self.content, bytes) else self.content
 
 
 def look_at(data: bytes, look: Look[T]) -> T | Image:
@@ -103,14 +95,14 @@ def look_at(data: bytes, look: Look[T]) -> T | Image:
     return picture if large else look.whole(picture)
 
 
-def decode_large(picture: Image, look: Look[T]) -> T | BadImage:
-    """Look at what `Item.seen` left; a few of these at once would take gigabytes."""
+def outcome(see: Callable[..., T], *arguments: Any) -> T | BadImage:
+    """Return what is seen of an image, or why it cannot be."""
     try:
-        return look.whole(picture)
+        return see(*arguments)
     except BadImage as exc:
         return exc
-    except Exception:  # as above
-        logger.exception("a large image could not be decoded")
+    except Exception:  # a defect of ours: for the log, and for this image, but not for its neighbours
+        logger.exception("an image could not be decoded")
         return BadImage("broken", "the image could not be decoded")
 
 
