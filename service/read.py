@@ -48,41 +48,39 @@ class Reader:
         """Raises `NoModel`, `Problem`, `QueueFull` and `ClientDisconnect`."""
         engine = self.models.engine
         wished = wishes.for_read(request.scope["query_string"])
-        look = Look(Surveyor(wished.boxes).survey, is_slow=True)
 
-        async def answer(found: Found) -> Response:
+        async def respond(found: Found) -> Response:
             if isinstance(found, Images):
                 raise Problem(422, "invalid", "numbers are read in pictures; send files, or base64 in 'images'")
-            surveys = await self.intake.look(request, found, look)
+            surveys = await self._survey(request, found, wished.boxes)
             rows = await self._ask(engine, surveys)
-            images = [
-                await self._image(request, engine, index, *image, wished)
-                for index, image in enumerate(zip(found, surveys, rows, strict=True))
-            ]
+            images: list[dict[str, Any]] = []
+            for index, (item, survey, of_image) in enumerate(zip(found, surveys, rows, strict=True)):
+                if isinstance(survey, BadImage):
+                    images.append(failure(index, item.name, survey))
+                    continue
+                if index and await request.is_disconnected():
+                    raise ClientDisconnect
+                read = await self.intake.off_loop_slowly(reading_of, engine, survey, of_image, wished)
+                images.append({"index": index, "name": item.name} | read)
             body = orjson.dumps({"model": engine.identity, "images": images}, option=orjson.OPT_SERIALIZE_NUMPY)
             status = 422 if all(isinstance(survey, BadImage) for survey in surveys) else 200
             return Response(body, status, media_type="application/json")
 
         headers = dict(request.scope["headers"])
         read = find_reader(headers.get(b"content-type", b""), min(self.intake.max_images, MOST_IMAGES))
-        return await self.intake.serve(request, headers, read, answer)
+        return await self.intake.serve(request, headers, read, respond)
 
-    async def _image(
-        self,
-        request: Request,
-        engine: Engine,
-        index: int,
-        item: Item,
-        survey: Survey | BadImage,
-        rows: Judgements,
-        wished: ReadWishes,
-    ) -> dict[str, Any]:
-        if isinstance(survey, BadImage):
-            return failure(index, item.name, survey)
-        if index and await request.is_disconnected():
-            raise ClientDisconnect
-        head = {"index": index, "name": item.name}
-        return head | await self.intake.off_loop_slowly(reading_of, engine, survey, rows, wished)
+    async def _survey(self, request: Request, items: Sequence[Item], boxes: Sequence[Box]) -> list[Survey | BadImage]:
+        """Survey all images, as many at once as there are threads, within one budget."""
+        budget, surveys = Budget(boxes), list[Survey | BadImage]()
+        look = Look(budget.survey, is_slow=True)
+        for start in range(0, len(items), self.intake.threads):
+            if start and await request.is_disconnected():
+                raise ClientDisconnect
+            some = await self.intake.look(request, items[start : start + self.intake.threads], look)
+            surveys += map(budget.charge, some)
+        return surveys
 
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Judgements]:
         """Return the judgements of the candidates of each image; all go through the network together."""
@@ -92,24 +90,35 @@ class Reader:
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]
 
 
-class Surveyor:
-    """Surveys the images of a request, as long as they hold no more than can be read at once."""
+class Budget:
+    """What the images of a request may hold together, so that they can be read at once.
 
-    def __init__(self, boxes: Sequence[Box]) -> None:
+    They are surveyed in threads, in any order, and charged in their own, so that a request gets the
+    same answer whenever it is sent.
+    """
+
+    def __init__(self, boxes: Sequence[Box], left: int = MOST_CANDIDATES) -> None:
         self.boxes = boxes
-        self.left = MOST_CANDIDATES
+        self.left = left  # candidates
+        self.least = BOX * len(boxes)  # that each image costs
 
     def survey(self, identified: Image) -> Survey:
-        """Raises `BadImage`."""
-        self._spend(BOX * len(self.boxes))
-        found = reading.survey(identified, self.boxes)
-        self._spend(found.count)
-        return found
+        """Survey an image, unless it is too much whatever is in it. Raises `BadImage`."""
+        if self.least > self.left:
+            raise self.exceeded()
+        return reading.survey(identified, self.boxes)
 
-    def _spend(self, count: int) -> None:
-        if count > self.left:
-            raise BadImage("too_large", "the request holds too much writing to be read at once; send fewer images")
-        self.left -= count
+    def charge(self, survey: Survey | BadImage) -> Survey | BadImage:
+        """Return a survey if there is enough left for it; images that cannot be read cost nothing."""
+        cost = self.least + (0 if isinstance(survey, BadImage) else survey.count)
+        if cost > self.left:
+            return self.exceeded()
+        if isinstance(survey, Survey):
+            self.left -= cost
+        return survey
+
+    def exceeded(self) -> BadImage:
+        return BadImage("too_large", "the request holds too much writing to be read at once; send fewer images")
 
 
 def together(surveys: Sequence[Survey | BadImage]) -> Pixels:

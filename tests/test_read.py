@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from benchmarks.drawing import number, picture
+from digits import reading
 from digits.errors import BadImage
 from digits.image import Pixels
 from service import schemas
-from service.read import Surveyor
+from service.read import Budget
 from service.settings import Settings
 from tests.conftest import Serve
 from tests.models import features, mnist, publish
@@ -129,14 +130,25 @@ async def test_numbers_have_a_threshold_of_their_own(serve: Serve, tmp_path: Pat
 
 
 async def test_a_request_with_more_writing_than_can_be_read_loses_only_what_is_too_much() -> None:
-    picture = Image.open(io.BytesIO(SENT))
-    surveyor = Surveyor(())
-    surveyor.left = 2 * surveyor.survey(picture).count
-    assert surveyor.survey(Image.open(io.BytesIO(SENT))).count == surveyor.left
-    surveyor.survey(Image.open(io.BytesIO(SENT)))
-    with pytest.raises(BadImage) as refused:
-        surveyor.survey(Image.open(io.BytesIO(SENT)))
-    assert refused.value.code == "too_large"
+    survey = reading.survey(Image.open(io.BytesIO(SENT)))
+    assert survey.count > 1
+    less, unread = reading.survey(Image.open(io.BytesIO(png(drawn(ONE[0]))))), BadImage("broken", "")
+    assert less.count < survey.count
+    budget = Budget((), 2 * survey.count + less.count)
+    charged = [budget.charge(one) for one in (survey, unread, survey, survey, less, less)]
+    assert charged[:3] == [survey, unread, survey]
+    assert [one.code for one in charged if isinstance(one, BadImage)] == ["broken", "too_large", "too_large"]
+    assert charged[4] is less
+
+
+async def test_which_images_are_too_many_depends_on_their_order_alone(published: Path, serve: Serve) -> None:
+    """Two hundred boxes on an image are the tenth part of what a request may hold."""
+    blank = png(Image.new("L", (40, 40), 255))
+    files = [("images", b"%PDF" if index == 3 else blank) for index in range(16)]
+    async with serve(Settings(models=published, threads=4)) as client:
+        images = (await client.post(f"/read?{'&'.join(['boxes=0,0,1,1'] * 200)}", files=files)).json()["images"]
+    codes = [image["error"]["code"] if "error" in image else None for image in images]
+    assert codes == [None] * 3 + ["not_an_image"] + [None] * 7 + ["too_large"] * 5
 
 
 async def test_a_box_holds_one_number_and_boxes_keep_their_order(client: httpx.AsyncClient) -> None:
