@@ -208,6 +208,21 @@ def test_what_is_no_image_is_never_sent(image: Any, error: type[Exception]) -> N
         client.predict(image)
 
 
+@pytest.mark.parametrize("threshold", [0, 1e-12, 0.1, 1 / 3, np.float32(0.9), True])
+def test_a_threshold_goes_out_as_the_number_that_it_is(threshold: float) -> None:
+    sent: list[str] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.params["threshold"])
+        return httpx.Response(503)
+
+    with Client(transport=httpx.MockTransport(note), retries=0) as client:
+        for ask in (client.predict, client.read):
+            with pytest.raises(Unavailable):
+                ask(IMAGES[0], threshold=threshold)
+    assert [float(text) for text in sent] == [threshold] * 2
+
+
 def test_a_prefix_of_the_address_is_kept() -> None:
     request = sent_by(lambda client: client.predict(b"x"), "http://localhost/digits")
     assert request.url.path == "/digits/predict"
@@ -339,6 +354,7 @@ def test_a_prediction_can_be_explained_and_doubted(server: Server) -> None:
     with Client(server.url) as client:
         plain = client.predict(png(IMAGES[0]))
         doubted = client.predict(png(IMAGES[0]), explain=True, threshold=1.0)
+        assert client.predict(png(IMAGES[0]), threshold=1e-12).digit == 7  # which has an exponent on the wire
         (listed,) = client.predict(IMAGES[:1], explain=True)
     assert (plain.reason, plain.explanation) == (None, None)
     assert plain.alternatives[0][1] <= (plain.confidence or 0)

@@ -102,7 +102,7 @@ def predict_call(
     *, explain: bool = False, threshold: float | None = None, deadline: float | None = None
 ) -> Call[Prediction]:
     params = {"explain": "true"} if explain else {}
-    params |= {} if threshold is None else {"threshold": decimal(threshold)}
+    params |= {} if threshold is None else {"threshold": str(float(threshold))}
     return Call("predict", params, are_many, spread, predict_parts, read_predictions, JSON, deadline)
 
 
@@ -119,15 +119,10 @@ def read_call(
     threshold: float | None = None,
     deadline: float | None = None,
 ) -> Call[Reading]:
-    given = {"expect": expect, "pattern": pattern, "threshold": None if threshold is None else decimal(threshold)}
+    given = {"expect": expect, "pattern": pattern, "threshold": None if threshold is None else float(threshold)}
     params: dict[str, str | list[str]] = {key: str(value) for key, value in given.items() if value is not None}
     params |= {"boxes": [",".join(map(str, box)) for box in boxes]} if len(boxes) else {}
     return Call("read", params, are_pictures, spread_files, read_parts, read_readings, JSON, deadline, MOST_PAGES)
-
-
-def decimal(share: float) -> str:
-    """Return a number as the service reads it, without an exponent."""
-    return f"{share:.9f}"
 
 
 def are_many(images: object) -> bool:
