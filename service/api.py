@@ -16,9 +16,9 @@ from digits.bundle import Manifest
 from digits.errors import BadBundle
 from service import errors, openapi, schemas
 from service.endpoints import Endpoint, Protocol
-from service.engine import Models, NoModel
-from service.errors import Problem
+from service.engine import Models
 from service.middleware import REPORT_POLICY, PagePolicy
+from service.problems import NoModel, Problem
 from service.settings import Settings
 
 DESCRIPTION = """Reads handwritten digits.

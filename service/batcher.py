@@ -18,15 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[Any]  # (n, …), n ≥ 1
-Run = Callable[[Rows], Rows]  # keeps n
-
-
-class Late(Exception):
-    """The turn of a caller did not come before its deadline."""
-
+from service.problems import Late
 
 SHARE = 16  # rows below which a batch is not split between idle threads: the hop costs as much as one image
+
+Rows = NDArray[Any]  # (n, …), n ≥ 1
+Run = Callable[[Rows], Rows]  # keeps n
 
 
 class Caller:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import ClientDisconnect, Request
 
-from service.errors import Problem, QueueFull
+from service.problems import Problem, QueueFull
 
 BODIES = 16  # of the largest size that may be in memory at once, before more are answered 429
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 
-from service.errors import Problem
+from service.problems import Problem
 
 IDENTITY = b"identity"
 WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # deflate means zlib: RFC 9110, section 8.4.1.2

@@ -31,6 +31,7 @@ from digits.errors import BadModel, Refused
 from digits.image import SIDE, Pixels
 from digits.network import Judgements, Network
 from service.counts import Counts
+from service.problems import NoModel
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
@@ -38,10 +39,6 @@ LOOP_SECONDS = 2e-3  # for which the event loop may be held; a visit to a thread
 PATIENCE = 15.0  # seconds for which a start waits for its model before it answers that there is none
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
-
-
-class NoModel(Exception):
-    """Nothing can be predicted yet; the message says why."""
 
 
 @dataclass(frozen=True)

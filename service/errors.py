@@ -16,23 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.batcher import Late
-from service.engine import NoModel
+from service.problems import Late, NoModel, Problem, QueueFull
 
 RETRY_AFTER = "1"  # seconds; a full queue is worked off in less
-
-
-class QueueFull(Exception):
-    """Too much is being answered already."""
-
-
-class Problem(Exception):
-    """A request that makes no sense as HTTP, with the status and code that say so."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 # exception -> status, code; a Problem and an HTTPException bring their own

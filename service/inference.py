@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from digits.image import SIDE, Pixels
-from service.errors import Problem
 from service.intake import Intake
 from service.items import SIGHT, Item, check_count, gather
 from service.pieces import Long, parse, pieces
+from service.problems import Problem
 
 PIXELS = SIDE * SIDE
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside

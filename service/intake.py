@@ -28,8 +28,8 @@ from service.batcher import Batcher
 from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
-from service.errors import Problem, QueueFull
 from service.items import NPY_MAGIC, SHORT, Item, Look, outcome
+from service.problems import Problem, QueueFull
 from service.settings import Settings
 
 CHUNK = 8  # small images decoded in one visit to a thread

@@ -31,8 +31,8 @@ from digits.decode import identify
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels, Sight
 from digits.plain import is_plain
-from service.errors import Problem
 from service.pieces import Long, elements, parse
+from service.problems import Problem
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

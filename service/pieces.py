@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from service.errors import Problem
+from service.problems import Problem
 
 PIECE = 64 << 10  # bytes, which are parsed in a millisecond or two
 MOST_VALUES = 1 << 20  # in what is parsed at once: some 50 ms

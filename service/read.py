@@ -25,9 +25,9 @@ from digits.pattern import Pattern
 from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
 from service.engine import Engine, Models
-from service.errors import Problem
 from service.intake import Intake
 from service.items import Found, Images, Item, Look, find_reader
+from service.problems import Problem
 from service.verdicts import ALTERNATIVES, failure
 from service.wishes import ReadWishes
 

@@ -14,6 +14,12 @@ from starlette.config import Config
 
 from digits.cores import cores
 
+PREFIX = "DIGITS_"
+MODEL_NAME = "[A-Za-z0-9._-]{1,100}"  # what the name of a model may be, as a regular expression
+MOST_PROCESSES = 4  # unless more are asked for: each may take 800 MB for a moment, with a large picture
+FORKS = sys.platform == "linux"  # and spreads connections over the processes; see `service.workers`
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+
 
 def setting(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
@@ -55,7 +61,7 @@ class Settings:
         checks = {
             "DIGITS_PORT must lie between 0 and 65535": 0 <= self.port <= 65535,
             "DIGITS_MODEL_NAME must consist of letters, digits, dots, dashes and underscores": bool(
-                re.fullmatch(r"[A-Za-z0-9._-]{1,100}", self.model_name)
+                re.fullmatch(MODEL_NAME, self.model_name)
             ),
             "DIGITS_WORKERS must be at least 0": self.workers >= 0,
             "DIGITS_WORKERS must be 0 or 1 where this isn't Linux": FORKS or self.workers <= 1,
@@ -85,7 +91,10 @@ def without_links(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def misspelt(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a sentence for each variable that is nearly a setting; clients and clusters have some of this prefix."""
+    """Return a sentence for each variable that is nearly a setting.
+
+    Only near misses are reported: clients and Kubernetes set other `DIGITS_*` variables.
+    """
     known = {item.name.upper() for item in fields(Settings)}
     others = {name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX)} - known
     if not others:
@@ -94,9 +103,3 @@ def misspelt(environ: Mapping[str, str] = os.environ) -> list[str]:
 
     nearest = {name: get_close_matches(name.upper(), known, 1) for name in sorted(others)}
     return [f"{PREFIX}{name} is no setting; did you mean {PREFIX}{near[0]}?" for name, near in nearest.items() if near]
-
-
-PREFIX = "DIGITS_"
-MOST_PROCESSES = 4  # unless more are asked for: each may take 800 MB for a moment, with a large picture
-FORKS = sys.platform == "linux"  # and spreads connections over the processes; see `service.workers`
-LOG_LEVELS = ("critical", "error", "warning", "info", "debug")

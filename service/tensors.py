@@ -19,10 +19,10 @@ import orjson
 from digits.decode import identify
 from digits.errors import BadImage
 from digits.network import CLASSES, COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
-from service.errors import Problem
 from service.inference import PIXELS, Content, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 from service.pieces import Long
+from service.problems import Problem
 
 INPUT, PROBABILITIES = "image", "probabilities"
 OUTPUTS = {PROBABILITIES: DIGITS, "presence": slice(PRESENCE, COLUMNS)}  # columns of judgements

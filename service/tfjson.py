@@ -21,10 +21,10 @@ import orjson
 
 from digits.errors import BadImage
 from digits.network import Probabilities
-from service.errors import Problem
 from service.inference import Content, count_images, to_numbers, to_pixels
 from service.items import Item, check_count, from_base64
 from service.pieces import PIECE, Long, elements, parse
+from service.problems import Problem
 
 INPUT, SIGNATURE = "image", "serving_default"
 EMPTY = "JSON Parse error: The document is empty"

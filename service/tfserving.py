@@ -23,11 +23,12 @@ from starlette.responses import Response
 from digits.network import CLASSES, DIGITS, Judgements, Probabilities
 from service import errors, inference
 from service.endpoints import Operation, Protocol
-from service.engine import Engine, Models, NoModel
-from service.errors import Problem, spaced
+from service.engine import Engine, Models
+from service.errors import spaced
 from service.inference import as_json
 from service.intake import Intake
 from service.predict import FEW
+from service.problems import NoModel, Problem
 from service.tfjson import (
     EMPTY,
     INPUT,

@@ -22,11 +22,11 @@ from digits.network import COLUMNS, Judgements
 from service import errors, inference, tensors
 from service.encodings import WINDOWS, deflate
 from service.endpoints import Operation, Protocol
-from service.engine import Engine, Models, NoModel
-from service.errors import Problem
+from service.engine import Engine, Models
 from service.inference import as_json
 from service.intake import Intake
 from service.predict import FEW
+from service.problems import NoModel, Problem
 from service.tensors import INPUT, OUTPUTS, Asked
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]

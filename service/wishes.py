@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from digits import pattern
 from digits.pattern import Pattern
 from digits.reading import Box
-from service.errors import Problem
+from service.problems import Problem
 
 NUMBER = r"[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?"
 BOX = "[0-9]{1,6},[0-9]{1,6},[1-9][0-9]{0,5},[1-9][0-9]{0,5}"  # left,top,width,height

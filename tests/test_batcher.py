@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from service.batcher import Batcher, Late, Rows
+from service.batcher import Batcher, Rows
+from service.problems import Late
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope
 
 from service.bodies import BODIES, Bodies
-from service.errors import Problem, QueueFull
+from service.problems import Problem, QueueFull
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import zlib
 import pytest
 
 from service.encodings import deflate, inflate
-from service.errors import Problem
+from service.problems import Problem
 
 TEXT = b"digits " * 100
 PACKED = {b"gzip": gzip.compress(TEXT), b"deflate": zlib.compress(TEXT)}

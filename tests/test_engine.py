@@ -14,7 +14,8 @@ import pytest
 
 from digits import bundle
 from digits.conversion import Conversion
-from service.engine import Models, NoModel
+from service.engine import Models
+from service.problems import NoModel
 from tests.models import dense_h5, mnist, publish, templates
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 import pytest
 
-from service.errors import Problem
 from service.pieces import MOST_VALUES, PIECE, Long, elements, parse
+from service.problems import Problem
 
 ROW = "[" + ",".join(str(value) for value in range(28)) + "]"
 IMAGE = "[" + ",".join([ROW] * 28) + "]"
