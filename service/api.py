@@ -35,7 +35,7 @@ def create_api(
     app: FastAPI = FastAPIOffline(  # no CDN for its pages
         title="Digits", version=__version__, description=DESCRIPTION, openapi_tags=openapi.TAGS,
         license_info={"name": "MIT", "identifier": "MIT"},
-        responses=openapi.errors(_500=("The service failed.", "internal")),
+        responses=openapi.errors({500: ("The service failed.", "internal")}),
     )  # fmt: skip
     openapi.complete(app, settings)
     app.add_middleware(PagePolicy)
@@ -58,6 +58,8 @@ def create_api(
 
 
 def add_predict(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
+    """Add `/predict` for the document; requests go straight to the endpoint, past FastAPI: see `service.app`."""
+
     async def predict(request: Request) -> Response:
         """Read the digit in each image.
 
@@ -79,6 +81,8 @@ def add_predict(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
 
 
 def add_read(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
+    """Add `/read` for the document, as above."""
+
     async def read(request: Request) -> Response:
         """Read the numbers in each image, line by line.
 
@@ -137,7 +141,7 @@ def add_health(app: FastAPI, models: Models) -> None:
 
 
 def add_model(app: FastAPI, models: Models) -> None:
-    unknown = openapi.errors(_404=("The model has no such plot.", "not_found"))
+    unknown = openapi.errors({404: ("The model has no such plot.", "not_found")})
 
     @app.get(
         "/model", operation_id="model", tags=["model"], response_model=schemas.Manifest,
@@ -158,7 +162,7 @@ def add_model(app: FastAPI, models: Models) -> None:
 
     @app.get(
         "/model/report", operation_id="report", tags=["model"], response_class=Response,
-        responses=openapi.NO_MODEL | openapi.errors(_404=("The model has no report.", "no_report"))
+        responses=openapi.NO_MODEL | openapi.errors({404: ("The model has no report.", "no_report")})
         | {200: openapi.PAGE},
     )  # fmt: skip
     def report() -> Response:

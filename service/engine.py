@@ -38,6 +38,7 @@ logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens t
 LOOP_SECONDS = 2e-3  # for which the event loop may be held; a visit to a thread takes about a twentieth of it
 PATIENCE = 15.0  # seconds for which a start waits for its model before it answers that there is none
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
+HEADERS = {"Digits-Model-Version": "version", "Digits-Model-Sha256": "sha256"}
 MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
 
 
@@ -67,7 +68,7 @@ class Engine:
     @cached_property
     def headers(self) -> dict[str, str]:
         """The identity, for answers that have no other place for it."""
-        return {"Digits-Model-Version": self.identity["version"], "Digits-Model-Sha256": self.identity["sha256"]}
+        return {header: self.identity[part] for header, part in HEADERS.items()}
 
 
 def load(found: Bundle, model: bytes) -> Engine:

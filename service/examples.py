@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from digits.image import SIDE, Pixels, as_png
+from service.inference import INPUT
 from service.items import ACCEPTED
 
 Examples = dict[str, dict[str, Any]]  # by name, as OpenAPI has them
@@ -46,12 +47,12 @@ def for_read() -> Examples:
 def for_protocol(operation: str) -> Examples:
     """Return a body of `infer`, `predict` or `classify` in the protocols of other model servers."""
     pixels = sample().ravel().tolist()
-    tensor = {"name": "image", "shape": [1, SIDE, SIDE], "datatype": "UINT8", "data": pixels}
+    tensor = {"name": INPUT, "shape": [1, SIDE, SIDE], "datatype": "UINT8", "data": pixels}
     file = {"b64": base64.b64encode(png(sample())).decode()}
     values = {
         "infer": {"inputs": [tensor]},
         "predict": {"instances": [file]},
-        "classify": {"examples": [{"image": file}]},
+        "classify": {"examples": [{INPUT: file}]},
     }
     return {"image": {"summary": "one image", "value": values[operation]}}
 

@@ -26,6 +26,7 @@ from service.items import SIGHT, Item, check_count, gather
 from service.pieces import Long, parse, pieces
 from service.problems import Problem
 
+INPUT, PROBABILITIES = "image", "probabilities"  # names of tensors
 PIXELS = SIDE * SIDE
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
 

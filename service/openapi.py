@@ -7,7 +7,7 @@ of a file, and by `contentMediaType` as OpenAPI 3.1 has it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -17,9 +17,12 @@ from pydantic import BaseModel
 from digits.image import SIDE
 from digits.pattern import ITEM, MOST_STEPS
 from service import examples, wishes
+from service.engine import HEADERS
 from service.read import MOST_IMAGES
 from service.schemas import Error, Health, Refusal
-from service.settings import Settings
+from service.settings import MODEL_NAME, Settings
+from service.tensors import JSON_LENGTH
+from service.tfserving import LABEL, LARGEST
 
 Part = dict[str, Any]  # of the document
 Responses = dict[int | str, Part]
@@ -183,8 +186,8 @@ def parameter(name: str, schema: Part, description: str) -> Part:
 # --- answers ------------------------------------------------------------------------------------
 
 MODEL_HEADERS = {
-    name: {"schema": {"type": "string"}, "description": f"{what} of the model, where the answer is an array"}
-    for name, what in (("Digits-Model-Version", "version"), ("Digits-Model-Sha256", "SHA-256"))
+    name: {"schema": {"type": "string"}, "description": f"`{part}` of the model, where the answer is an array"}
+    for name, part in HEADERS.items()
 }
 RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds to wait before"}}
 ARRAY = FILE | {
@@ -212,26 +215,26 @@ def with_array(response: Part) -> Part:
 
 def refusals(settings: Settings, kind: type[BaseModel], *shown_for_422: str) -> Responses:
     """Return how images are refused; with 422, that is an answer without any that could be read, or an error."""
-    refused = errors(
-        _400=("The body is empty, or not what its Content-Type says.", "empty_body", "malformed"),
-        _413=(
+    refused = errors({
+        400: ("The body is empty, or not what its Content-Type says.", "empty_body", "malformed"),
+        413: (
             f"The request has more than {settings.max_body:,} bytes, or too many images.",
             "too_large", "too_many_images",
         ),
-        _415=(
+        415: (
             "The Content-Type is none of those above, or the Content-Encoding none that is known.",
             "unsupported_media_type", "unsupported_encoding",
         ),
-        _429=("Too much is being read already.", "overloaded"),
-        _503=("There is no model yet.", "no_model"),
-    )  # fmt: skip
+        429: ("Too much is being read already.", "overloaded"),
+        503: ("There is no model yet.", "no_model"),
+    })  # fmt: skip
     no_image = {"model": kind | Error, "description": "No image could be read, or the request makes no sense."}
     return refused | {422: no_image | shown(*shown_for_422)}
 
 
-def errors(**statuses: tuple[str, *tuple[str, ...]]) -> Responses:
-    """Return error answers with their codes: `errors(_404=("There is no such plot.", "not_found"))`."""
-    return {int(status[1:]): error(int(status[1:]), *said) for status, said in statuses.items()}
+def errors(statuses: Mapping[int, tuple[str, *tuple[str, ...]]]) -> Responses:
+    """Return error answers with their codes: `errors({404: ("There is no such plot.", "not_found")})`."""
+    return {status: error(status, *said) for status, said in statuses.items()}
 
 
 def error(status: int, description: str, *codes: str) -> Part:
@@ -239,17 +242,17 @@ def error(status: int, description: str, *codes: str) -> Part:
     return described | {"headers": RETRY_AFTER} if status in (429, 503) else described
 
 
-NO_MODEL = errors(_503=("There is no model yet.", "no_model"))
+NO_MODEL = errors({503: ("There is no model yet.", "no_model")})
 UNHEALTHY = {"model": Health, "description": "Nothing can be predicted; `reason` says why."} | shown("unhealthy")
 
 
 # --- the protocols of other model servers -------------------------------------------------------
 
-TENSORS = "JSON of so many bytes as `Inference-Header-Content-Length` says, and after it those of tensors"
+TENSORS = f"JSON of so many bytes as `{JSON_LENGTH}` says, and after it those of tensors"
 
 PATH_PARAMETERS: dict[str, Part] = {
     "model": {
-        "schema": {"type": "string", "pattern": r"^[A-Za-z0-9._-]+$"}, "example": "digits",
+        "schema": {"type": "string", "pattern": f"^{MODEL_NAME}$"}, "example": "digits",
         "description": "name of the model, as the settings have it",
     },
     "version": {
@@ -257,13 +260,14 @@ PATH_PARAMETERS: dict[str, Part] = {
         "description": "version of the model; only the one that is served is there",
     },
     "label": {
-        "schema": {"type": "string", "enum": ["stable"]},
+        "schema": {"type": "string", "enum": [LABEL]},
         "description": "what is served has this one",
     },
 }  # fmt: skip
-NUMBERED = {"version": {"schema": {"type": "string", "pattern": r"^[0-9]{1,18}$"}}}  # under /v1
-JSON_LENGTH = {
-    "name": "Inference-Header-Content-Length", "in": "header", "schema": {"type": "integer", "minimum": 0},
+SAFE = len(str(LARGEST)) - 1  # digits of a number that is never too large
+NUMBERED = {"version": {"schema": {"type": "string", "pattern": f"^[0-9]{{1,{SAFE}}}$"}}}  # under /v1
+LENGTH = {
+    "name": JSON_LENGTH, "in": "header", "schema": {"type": "integer", "minimum": 0},
     "description": "bytes of JSON at the beginning of the body, where those of tensors follow; 0 for one image alone",
 }  # fmt: skip
 
@@ -279,7 +283,7 @@ def protocol_extra(name: str, path: str) -> Part:
     if operation not in PROTOCOL_BODIES:
         return {"parameters": parameters}
     if operation == "infer":
-        parameters.append(JSON_LENGTH)
+        parameters.append(LENGTH)
     return {"parameters": parameters, "requestBody": protocol_body(operation)}
 
 

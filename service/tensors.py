@@ -19,12 +19,12 @@ import orjson
 from digits.decode import identify
 from digits.errors import BadImage
 from digits.network import CLASSES, COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
-from service.inference import PIXELS, Content, count_images, parse_object, to_numbers, to_pixels, unnest
+from service.inference import PIXELS, PROBABILITIES, Content, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 from service.pieces import Long
 from service.problems import Problem
 
-INPUT, PROBABILITIES = "image", "probabilities"
+JSON_LENGTH = "Inference-Header-Content-Length"
 OUTPUTS = {PROBABILITIES: DIGITS, "presence": slice(PRESENCE, COLUMNS)}  # columns of judgements
 DTYPES = {"FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}
 RAW = {PIXELS * np.dtype(kind).itemsize: np.dtype(kind) for kind in DTYPES.values()}  # by size of one image
@@ -59,7 +59,7 @@ class Asked:
 
 
 def read(length: bytes | None, max_images: int, body: bytes) -> Asked:
-    """Read a request; `length` is its `Inference-Header-Content-Length`, if it has one. Raises `Problem`."""
+    """Read a request; `length` is its `JSON_LENGTH`, if it has one. Raises `Problem`."""
     size = len(body) if length is None else read_length(length, len(body))
     if not size:
         return Asked([from_raw(body)], read_outputs([], binary=True))
@@ -76,7 +76,7 @@ def read(length: bytes | None, max_images: int, body: bytes) -> Asked:
 def read_length(length: bytes, most: int) -> int:
     if not length.isdigit() or len(length) > 19 or int(length) > most:
         sent = length[:40].decode("latin-1")
-        raise wrong(f"Inference-Header-Content-Length is {sent!r}; it must lie between 0 and the body's {most} bytes")
+        raise wrong(f"{JSON_LENGTH} is {sent!r}; it must lie between 0 and the body's {most} bytes")
     return int(length)
 
 

@@ -21,12 +21,12 @@ import orjson
 
 from digits.errors import BadImage
 from digits.network import Probabilities
-from service.inference import Content, count_images, to_numbers, to_pixels
+from service.inference import INPUT, Content, count_images, to_numbers, to_pixels
 from service.items import Item, check_count, from_base64
 from service.pieces import PIECE, Long, elements, parse
 from service.problems import Problem
 
-INPUT, SIGNATURE = "image", "serving_default"
+SIGNATURE = "serving_default"
 EMPTY = "JSON Parse error: The document is empty"
 LONGEST = 1000  # characters of a request that a message repeats; of an image it would be millions
 DEEPEST = 32  # lists in lists that are searched for what is wrong; images have four

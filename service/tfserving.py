@@ -25,13 +25,12 @@ from service import errors, inference
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
 from service.errors import spaced
-from service.inference import as_json
+from service.inference import INPUT, PROBABILITIES, as_json
 from service.intake import Intake
 from service.predict import FEW
 from service.problems import NoModel, Problem
 from service.tfjson import (
     EMPTY,
-    INPUT,
     SIGNATURE,
     Asked,
     read_classify,
@@ -41,7 +40,6 @@ from service.tfjson import (
     write_predict,
 )
 
-OUTPUT = "probabilities"
 VERBS = (":predict", ":classify", ":regress", ":explain")
 LABEL = "stable"  # of what is served
 LARGEST = 2**63 - 1  # of the numbers of versions
@@ -109,7 +107,7 @@ class V1:
         version = number(self._engine(request))
         signature = {
             "inputs": {INPUT: tensor_info(f"{SIGNATURE}_{INPUT}:0", -1, 28, 28, 1)},
-            "outputs": {OUTPUT: tensor_info("StatefulPartitionedCall:0", -1, CLASSES)},
+            "outputs": {PROBABILITIES: tensor_info("StatefulPartitionedCall:0", -1, CLASSES)},
             "method_name": "tensorflow/serving/predict", "defaults": {},
         }  # fmt: skip
         spec = {"name": self.name, "signature_name": "", "version": version}
@@ -138,7 +136,7 @@ class V1:
     ) -> Engine:
         """Return the engine of the moment, if it is what a path asks for. Raises `NoModel` and `Problem`."""
         asked = {"model": self.name} | request.path_params
-        last = [*asked.values()][-1]
+        last = asked.get("version") or asked.get("label") or asked["model"]  # of the path
         if ":" in last:  # in a path for GET, where a verb is for POST
             malformed(request, "POST" if last.endswith(VERBS) else None)
         if "version" in asked:

@@ -23,17 +23,16 @@ from service import errors, inference, tensors
 from service.encodings import WINDOWS, deflate
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
-from service.inference import as_json
+from service.inference import INPUT, as_json
 from service.intake import Intake
 from service.predict import FEW
 from service.problems import NoModel, Problem
-from service.tensors import INPUT, OUTPUTS, Asked
+from service.tensors import JSON_LENGTH, OUTPUTS, Asked
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 PLATFORM = "onnxruntime_onnx"
 IMAGE = [28, 28, 1]  # as Keras has it
 WIDTHS = {name: len(range(COLUMNS)[columns]) for name, columns in OUTPUTS.items()}
-JSON_LENGTH = "Inference-Header-Content-Length"
 ELSEWHERE = ("logging", "trace", "systemsharedmemory", "cudasharedmemory")  # below /v2
 UNSUPPORTED = ("trace/setting", "generate", "generate_stream")  # below a model
 
