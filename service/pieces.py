@@ -5,6 +5,10 @@
 So a body of megabytes takes the lock for a millisecond or two at a time, and the event loop gets its
 turn in between. What such a list lies in, and whatever else is sent, is small, or refused. What the
 values mean is no matter of this module.
+
+Two kinds of JSON are refused though there is nothing wrong with them: a string of more than `PIECE`
+bytes that begins as a member which is a list does, with a colon and a bracket, and what has more
+than `MOST_VALUES` values beside such lists.
 """
 
 from __future__ import annotations
@@ -88,8 +92,8 @@ def check_values(count: int) -> None:
 def shorten(part: bytes, token: str, longs: dict[str, Long]) -> bytes:
     """Put a token in place of the elements of a long list; `part` is what stands between two quotes.
 
-    Where a member of an object is a list without quotes and braces in it, all up to the next of
-    these is that list, and a comma perhaps. Within a string the quotes of the token are errors.
+    If a member's list contains no quotes or braces, it extends to the next quote or brace, minus a
+    trailing comma. Within a string the quotes of the token are errors.
     """
     head = OPENING.match(part) if len(part) > PIECE else None
     if head is None:
@@ -119,21 +123,34 @@ def restore(value: Any, longs: dict[str, Long], depth: int) -> Any:
 def cut(text: bytes) -> Iterator[bytes]:
     """Yield the elements that are in a list, as text, some at a time: cut at commas that lie in no list within.
 
-    If a cut is wrong, because brackets are, then a piece is no JSON. A list of lists is cut behind a bracket,
-    of as many as are open: to look at millions one by one would take seconds, and no piece may hold so many.
+    If a cut is wrong, because brackets are, then a piece is no JSON.
     """
-    start, at, looks = 0, PIECE, 0
-    depth = depth_of(text[:at])
-    while (
-        depth >= 0 and looks <= MOST_VALUES and (end := text.find(b"]" if depth else b",", at + max(depth - 1, 0))) >= 0
-    ):
-        depth += depth_of(text[at : end + 1])
-        at, looks = end + 1, looks + 1
-        if text[end] == COMMA and not depth:
-            yield text[start:end]
-            start, at, looks = at, at + PIECE, 0
-            depth = depth_of(text[start:at])
+    start = 0
+    while (comma := find_cut(text, start)) >= 0:
+        yield text[start:comma]
+        start = comma + 1
     yield text[start:]
+
+
+def find_cut(text: bytes, start: int) -> int:
+    """Return where the first comma is that lies in no list, a piece from the start or more; -1 for none.
+
+    It is none either where brackets do not match, or open and close so often that to go on would
+    take seconds: no piece may hold so many lists.
+    """
+    at = start + PIECE
+    depth = depth_of(text[start:at])  # how many lists are open at `at`
+    for _ in range(MOST_VALUES):
+        if depth < 0:
+            return -1
+        end = text.find(b"]", at + depth - 1) if depth else text.find(b",", at)  # less would not close them all
+        if end < 0:
+            return -1
+        depth += depth_of(text[at : end + 1])
+        at = end + 1
+        if depth == 0 and text[end] == COMMA:
+            return end
+    return -1
 
 
 def depth_of(text: bytes) -> int:
