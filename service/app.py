@@ -4,15 +4,15 @@
     the rest of /v1 and /v2                                -> a router
     all else                                               -> service.api, with FastAPI
 
-Importing FastAPI takes longer than reading a model, and its way to an endpoint longer than reading
-a digit. So requests with images know nothing of it, and what is asked more rarely is made in a
+FastAPI takes longer to import than a model to load, and longer to route a request than the network
+to run. So requests with images know nothing of it, and what is asked more rarely is made in a
 thread once these are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import ModuleType
 
@@ -20,7 +20,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import errors
-from service.endpoints import Answering, Endpoint, routes
+from service.endpoints import Answering, Endpoint, Protocol, routes
 from service.engine import Models
 from service.intake import Intake
 from service.predict import Predictor
@@ -32,28 +32,38 @@ from service.v2 import V2
 
 def create_app(settings: Settings, models: Models) -> Application:
     """Return an application that loads the models and follows them while it runs."""
-    return Application(settings, models)
+    intake, name = Intake(settings), settings.model_name
+    v2, v1 = V2(intake, models, name), V1(intake, models, name)
+    endpoints: dict[str, Endpoint] = {
+        "/predict": Predictor(intake, models).answer,
+        "/read": Reader(intake, models).answer,
+    }
+    direct = {path: Answering(endpoint) for path, endpoint in endpoints.items()} | {
+        f"/v2/models/{name}/infer": Answering(v2.infer, errors.V2),
+        f"/v1/models/{name}:predict": Answering(v1.predict, errors.V1),
+    }
+    return Application(settings, models, intake, endpoints, (v2.protocol, v1.protocol), direct)
 
 
 class Application:
-    """`lifespan` is the time in which it can be asked."""
+    """Leads requests to what answers them; `lifespan` is the time in which it can be asked."""
 
-    def __init__(self, settings: Settings, models: Models) -> None:
-        intake, name = Intake(settings), settings.model_name
-        self.endpoints: dict[str, Endpoint] = {  # of POST
-            "/predict": Predictor(intake, models).answer,
-            "/read": Reader(intake, models).answer,
-        }
-        v2, v1 = V2(intake, models, name), V1(intake, models, name)
-        self.protocols = (v2.protocol, v1.protocol)
+    def __init__(
+        self,
+        settings: Settings,
+        models: Models,
+        intake: Intake,
+        endpoints: Mapping[str, Endpoint],
+        protocols: Sequence[Protocol],
+        direct: Mapping[str, ASGIApp],
+    ) -> None:
+        self.endpoints = endpoints  # by path, for POST
+        self.protocols = protocols
         self._settings = settings
-        self._intake = intake
         self._models = models
-        self._direct = {("POST", path): Answering(endpoint) for path, endpoint in self.endpoints.items()} | {
-            ("POST", f"/v2/models/{name}/infer"): Answering(v2.infer, errors.V2),
-            ("POST", f"/v1/models/{name}:predict"): Answering(v1.predict, errors.V1),
-        }
-        known = [route for protocol in self.protocols for route in routes(protocol)]
+        self._intake = intake
+        self._direct = {("POST", path): app for path, app in direct.items()}
+        known = [route for protocol in protocols for route in routes(protocol)]
         self._router = Router(known, lifespan=lambda _: self.lifespan(), default=self._ask_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -128,15 +127,6 @@ def test_a_bar_is_shown_to_who_looks_on() -> None:
     file = io.StringIO()
     assert list(followed("abc", 3, file)) == ["a", "b", "c"]
     assert file.getvalue() == ""
-
-
-def all_of(terminal: int) -> str:
-    """Return what was written to a terminal that nobody has open any more."""
-    said = b""
-    with open(terminal, "rb", buffering=0) as screen, suppress(OSError):  # as above
-        while piece := screen.read(1000):
-            said += piece
-    return said.decode()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
