@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from digits.image import SIDE, Pixels
 from service.intake import Intake
-from service.items import SIGHT, Item, check_count, gather
+from service.items import DIGIT_LOOK, Item, check_count, gather
 from service.pieces import Long, parse, pieces
 from service.problems import Problem
 
@@ -30,7 +30,7 @@ INPUT, PROBABILITIES = "image", "probabilities"  # names of tensors
 PIXELS = SIDE * SIDE
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
 
-Content = Pixels | list[Item]  # (n, 28, 28), or n pictures
+Input = Pixels | list[Item]  # (n, 28, 28), or n pictures
 Shape = tuple[int, ...]
 
 
@@ -107,7 +107,7 @@ def to_pixels(numbers: NDArray[Any]) -> Pixels:
     return levels.reshape(-1, SIDE, SIDE)
 
 
-async def decode(intake: Intake, request: Request, contents: Sequence[Content]) -> Pixels:
+async def decode(intake: Intake, request: Request, contents: Sequence[Input]) -> Pixels:
     """Return the pixels of all images, (n, 28, 28), in order. Raises `Problem` for one that can't be read."""
     batches: list[Pixels] = []
     for content in contents:
@@ -118,7 +118,7 @@ async def decode(intake: Intake, request: Request, contents: Sequence[Content]) 
 
 
 async def decode_pictures(intake: Intake, request: Request, items: list[Item], first: int) -> Pixels:
-    images = gather(items, await intake.look(request, items, SIGHT))
+    images = gather(items, await intake.look(request, items, DIGIT_LOOK))
     if images.refused:
         index, why = min(images.refused.items())
         raise Problem(422, "invalid", f"image {first + index}: {why} ({why.code})")

@@ -32,6 +32,7 @@ from service.items import NPY_MAGIC, SHORT, Item, Look, outcome
 from service.problems import Problem, QueueFull
 from service.settings import Settings
 
+FEW = 64  # images of an answer that is written in less time than it takes to get to a thread and back
 CHUNK = 8  # small images decoded in one visit to a thread
 
 T = TypeVar("T")
@@ -63,12 +64,12 @@ class Intake:
         request: Request,
         headers: Headers,
         read: Callable[[bytes], Found],
-        answer: Callable[[Found], Awaitable[Response]],
+        respond: Callable[[Found], Awaitable[Response]],
         empty: str = "the request has no body",
     ) -> Response:
         """Let a request be answered with what `read` finds in its body; those images are counted meanwhile.
 
-        Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `read` and `answer` raise.
+        Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `read` and `respond` raise.
         """
         body = await self._receive(request, headers)
         try:
@@ -76,7 +77,7 @@ class Intake:
                 raise Problem(400, "empty_body", empty)
             quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
             found = read(body) if quick else await self.off_loop(read, body)
-            return await self._admit(found, answer)
+            return await self._admit(found, respond)
         finally:
             self._bodies.free(body)
 
@@ -110,7 +111,7 @@ class Intake:
         self._bodies.keep(body)
         return body
 
-    async def _admit(self, found: Found, answer: Callable[[Found], Awaitable[Response]]) -> Response:
+    async def _admit(self, found: Found, respond: Callable[[Found], Awaitable[Response]]) -> Response:
         count = len(found)
         if not count:
             raise Problem(422, "no_images", "the request holds no image")
@@ -118,7 +119,7 @@ class Intake:
             raise QueueFull(f"{self.images} images are being read already; at most {self.max_queue} may")
         self.images += count
         try:
-            return await answer(found)
+            return await respond(found)
         finally:
             self.images -= count
 
@@ -165,7 +166,11 @@ class Intake:
         engine.counts.asked(True, time.perf_counter_ns() - start)
         return rows
 
-    async def off_loop_slowly(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def write(self, count: float, function: Callable[..., T], *arguments: Any) -> T:
+        """Write an answer about so many images: on the event loop if they are few, off it if they are many."""
+        return function(*arguments) if count <= FEW else await in_thread(self._workers, function, *arguments)
+
+    async def in_background(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do what takes tens of milliseconds and more, and has nothing else wait for a thread."""
         return await in_thread(self._pages, function, *arguments)
 

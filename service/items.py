@@ -131,14 +131,14 @@ def read_array(data: bytes) -> Pixels:
     return array
 
 
-SIGHT = Look(image.see, see_short, is_plain)
+DIGIT_LOOK = Look(image.see, see_short, is_plain)
 
 
-Found = Images | list[Item]
-Reader = Callable[[bytes], Found]
+Content = Images | list[Item]
+BodyReader = Callable[[bytes], Content]
 
 
-def find_reader(content_type: bytes, max_images: int) -> Reader:
+def find_reader(content_type: bytes, max_images: int) -> BodyReader:
     """Return the function for a kind of body; each counts the images before it makes anything of them."""
     kind, options = parse_options_header(content_type)
     match kind.decode("latin-1").split("/"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,8 @@ from digits.network import COLUMNS, DIGITS, Judgements
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
-from service.items import SIGHT, Found, Images, Item, find_reader, gather, prefers_npy
+from service.items import DIGIT_LOOK, Content, Images, Item, find_reader, gather, prefers_npy
 from service.verdicts import as_json, as_npy
-from service.wishes import PredictWishes
-
-FEW = 64  # images of an answer that is written in less time than it takes to get to a thread and back
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +32,18 @@ class Predictor:
         wished = wishes.for_predict(request.scope["query_string"])
         to_npy = prefers_npy(headers.get(b"accept", b""))
 
-        async def answer(found: Found) -> Response:
+        async def respond(found: Content) -> Response:
             images = found if isinstance(found, Images) else await self._decode(request, found)
-            return await self._respond(engine, images, await self._predict(engine, images), wished, to_npy)
+            rows = await self._predict(engine, images)
+            status = 200 if len(images.refused) < len(rows) else 422
+            if to_npy:
+                return Response(as_npy(rows[:, DIGITS]), status, engine.headers, "application/x-npy")
+            count = math.inf if wished.explain else len(rows)  # there is a PNG in each explanation
+            body = await self.intake.write(count, as_json, engine, images, rows, wished)
+            return Response(body, status, media_type="application/json")
 
         read = find_reader(headers.get(b"content-type", b""), self.intake.max_images)
-        return await self.intake.serve(request, headers, read, answer)
-
-    async def _respond(
-        self, engine: Engine, images: Images, rows: Judgements, wished: PredictWishes, to_npy: bool
-    ) -> Response:
-        status = 200 if len(images.refused) < len(rows) else 422
-        if to_npy:
-            return Response(as_npy(rows[:, DIGITS]), status, engine.headers, "application/x-npy")
-        quick = len(rows) <= FEW and not wished.explain
-        arguments = engine, images, rows, wished
-        body = as_json(*arguments) if quick else await self.intake.off_loop(as_json, *arguments)
-        return Response(body, status, media_type="application/json")
+        return await self.intake.serve(request, headers, read, respond)
 
     async def _predict(self, engine: Engine, images: Images) -> Judgements:
         """Return (n, 11) judgements, NaN for what was refused."""
@@ -63,4 +56,4 @@ class Predictor:
         return rows
 
     async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
-        return gather(items, await self.intake.look(request, items, SIGHT))
+        return gather(items, await self.intake.look(request, items, DIGIT_LOOK))

@@ -26,7 +26,7 @@ from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
-from service.items import Found, Images, Item, Look, find_reader
+from service.items import Content, Images, Item, Look, find_reader
 from service.problems import Problem
 from service.verdicts import ALTERNATIVES, failure
 from service.wishes import ReadWishes
@@ -49,7 +49,7 @@ class Reader:
         engine = self.models.engine
         wished = wishes.for_read(request.scope["query_string"])
 
-        async def respond(found: Found) -> Response:
+        async def respond(found: Content) -> Response:
             if isinstance(found, Images):
                 raise Problem(422, "invalid", "numbers are read in pictures; send files, or base64 in 'images'")
             surveys = await self._survey(request, found, wished.boxes)
@@ -61,7 +61,7 @@ class Reader:
                     continue
                 if index and await request.is_disconnected():
                     raise ClientDisconnect
-                read = await self.intake.off_loop_slowly(reading_of, engine, survey, of_image, wished)
+                read = await self.intake.in_background(reading_of, engine, survey, of_image, wished)
                 images.append({"index": index, "name": item.name} | read)
             body = orjson.dumps({"model": engine.identity, "images": images}, option=orjson.OPT_SERIALIZE_NUMPY)
             status = 422 if all(isinstance(survey, BadImage) for survey in surveys) else 200
@@ -84,7 +84,7 @@ class Reader:
 
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Judgements]:
         """Return the judgements of the candidates of each image; all go through the network together."""
-        pixels = await self.intake.off_loop_slowly(together, surveys)
+        pixels = await self.intake.in_background(together, surveys)
         rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, COLUMNS), np.float32)
         counts = [survey.count if isinstance(survey, Survey) else 0 for survey in surveys]
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]

@@ -19,7 +19,7 @@ import orjson
 from digits.decode import identify
 from digits.errors import BadImage
 from digits.network import CLASSES, COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
-from service.inference import PIXELS, PROBABILITIES, Content, count_images, parse_object, to_numbers, to_pixels, unnest
+from service.inference import PIXELS, PROBABILITIES, Input, count_images, parse_object, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 from service.pieces import Long
 from service.problems import Problem
@@ -46,7 +46,7 @@ class Output:
 class Asked:
     """A request to infer."""
 
-    contents: list[Content]
+    contents: list[Input]
     outputs: list[Output]
     id: str | None = None
     timeout: float | None = None  # seconds that it may wait for its turn
@@ -80,7 +80,7 @@ def read_length(length: bytes, most: int) -> int:
     return int(length)
 
 
-def from_raw(body: bytes) -> Content:
+def from_raw(body: bytes) -> Input:
     """Read one image without any JSON: a tensor of 28 x 28, as its size tells, or a picture."""
     dtype = RAW.get(len(body))
     if dtype is None or is_picture(body):
@@ -96,11 +96,11 @@ def is_picture(body: bytes) -> bool:
     return True
 
 
-def read_inputs(inputs: list[dict[str, Any]], binary: memoryview, max_images: int) -> list[Content]:
+def read_inputs(inputs: list[dict[str, Any]], binary: memoryview, max_images: int) -> list[Input]:
     """Read each input from its `data` or, in their order, from the bytes after the JSON."""
     if not 0 < len(inputs) <= MOST_INPUTS:
         raise wrong(f"a request needs 'inputs', a list of 1 to {MOST_INPUTS} tensors")
-    contents: list[Content] = []
+    contents: list[Input] = []
     for tensor in inputs:
         part, binary = cut(tensor, binary)
         contents.append(read_input(tensor, part, max_images))
@@ -122,7 +122,7 @@ def cut(tensor: dict[str, Any], binary: memoryview) -> tuple[memoryview | None, 
     return binary[:size], binary[size:]
 
 
-def read_input(tensor: dict[str, Any], binary: memoryview | None, max_images: int) -> Content:
+def read_input(tensor: dict[str, Any], binary: memoryview | None, max_images: int) -> Input:
     shape, datatype = shape_of(tensor), tensor.get("datatype")
     if datatype == "BYTES":
         return read_pictures(tensor, shape, binary, max_images)
@@ -134,14 +134,14 @@ def read_input(tensor: dict[str, Any], binary: memoryview | None, max_images: in
     return from_json(tensor, shape) if binary is None else from_binary(tensor, shape, binary)
 
 
-def from_binary(tensor: dict[str, Any], shape: list[int], binary: memoryview) -> Content:
+def from_binary(tensor: dict[str, Any], shape: list[int], binary: memoryview) -> Input:
     dtype = np.dtype(DTYPES[tensor["datatype"]])
     check_size(tensor, len(binary), math.prod(shape) * dtype.itemsize, "bytes")
     numbers = np.frombuffer(binary, dtype)
     return to_pixels(numbers.astype(np.float32) if dtype == np.float16 else numbers)
 
 
-def from_json(tensor: dict[str, Any], shape: list[int]) -> Content:
+def from_json(tensor: dict[str, Any], shape: list[int]) -> Input:
     if tensor["datatype"] == "FP16":
         raise wrong("FP16 has no JSON; send it as binary data, or send FP32")
     numbers, _ = to_numbers(data_of(tensor))

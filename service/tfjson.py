@@ -21,7 +21,7 @@ import orjson
 
 from digits.errors import BadImage
 from digits.network import Probabilities
-from service.inference import INPUT, Content, count_images, to_numbers, to_pixels
+from service.inference import INPUT, Input, count_images, to_numbers, to_pixels
 from service.items import Item, check_count, from_base64
 from service.pieces import PIECE, Long, elements, parse
 from service.problems import Problem
@@ -50,7 +50,7 @@ Explain = Callable[[list[Any], str], str | None]  # images, what they should be 
 class Asked:
     """The images of a request, and the key under which their answer stands."""
 
-    content: Content
+    content: Input
     key: str
 
     def __len__(self) -> int:
@@ -102,7 +102,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     return asked
 
 
-def read_rows(asked: dict[str, Any], max_images: int) -> Content:
+def read_rows(asked: dict[str, Any], max_images: int) -> Input:
     """Read images one by one, all of them named or none."""
     if "inputs" in asked:
         only = "expecting only one of 'inputs' or 'instances' keys to exist "  # the space is that server's, too
@@ -123,7 +123,7 @@ def read_rows(asked: dict[str, Any], max_images: int) -> Content:
     return read_images(values, max_images, partial(explain_rows, names))
 
 
-def read_column(inputs: Any, max_images: int) -> Content:
+def read_column(inputs: Any, max_images: int) -> Input:
     """Read images as one tensor, named or not."""
     column = inputs
     if is_named(inputs):
@@ -198,7 +198,7 @@ def at_once(value: Any) -> Any:
     return list(elements(value)) if isinstance(value, Long) and len(value.text) <= MOST_BLANK else value
 
 
-def read_images(values: list[Any] | Long, max_images: int, explain: Explain) -> Content:
+def read_images(values: list[Any] | Long, max_images: int, explain: Explain) -> Input:
     """Read pictures in base64, or numbers, and have it explained why they are neither."""
     if isinstance(values, list) and values and is_picture(values[0]):
         check_count(len(values), max_images)

@@ -27,7 +27,6 @@ from service.engine import Engine, Models
 from service.errors import spaced
 from service.inference import INPUT, PROBABILITIES, as_json
 from service.intake import Intake
-from service.predict import FEW
 from service.problems import NoModel, Problem
 from service.tfjson import (
     EMPTY,
@@ -98,9 +97,9 @@ class V1:
             version = number(self._engine(request, *MISSING))
         except NoModel as exc:
             unready = {"model_version_status": [], "name": self.name, "ready": False, "error": str(exc)}
-            return respond(write_proto(unready), 503)
+            return as_written(write_proto(unready), 503)
         state = {"version": version, "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-        return respond(write_proto({"model_version_status": [state], "name": self.name, "ready": True}))
+        return as_written(write_proto({"model_version_status": [state], "name": self.name, "ready": True}))
 
     async def metadata(self, request: Request) -> Response:
         """Describe the signature of the model."""
@@ -111,22 +110,20 @@ class V1:
             "method_name": "tensorflow/serving/predict", "defaults": {},
         }  # fmt: skip
         spec = {"name": self.name, "signature_name": "", "version": version}
-        return respond(write_metadata(spec, {"signature_def": {SIGNATURE: signature}}))
+        return as_written(write_metadata(spec, {"signature_def": {SIGNATURE: signature}}))
 
     async def _answer(
         self, request: Request, read: Callable[[int, bytes], Asked], write: Callable[[str, Probabilities], bytes]
     ) -> Response:
         engine = self._engine(request)  # the same for the whole request, whatever is published meanwhile
 
-        async def answer(asked: Asked) -> Response:
+        async def respond(asked: Asked) -> Response:
             pixels = await inference.decode(self.intake, request, [asked.content])
             rows = probabilities_of(await self.intake.ask(engine, pixels))
-            quick = len(rows) <= FEW
-            body = write(asked.key, rows) if quick else await self.intake.off_loop(write, asked.key, rows)
-            return respond(body)
+            return as_written(await self.intake.write(len(rows), write, asked.key, rows))
 
         headers = dict(request.scope["headers"])
-        return await self.intake.serve(request, headers, partial(read, self.intake.max_images), answer, EMPTY)
+        return await self.intake.serve(request, headers, partial(read, self.intake.max_images), respond, EMPTY)
 
     def _engine(
         self,
@@ -183,7 +180,7 @@ def tensor_info(name: str, *sizes: int) -> dict[str, Any]:
     return {"dtype": "DT_FLOAT", "tensor_shape": {"dim": dimensions, "unknown_rank": False}, "name": name}
 
 
-def respond(body: bytes, status: int = 200) -> Response:
+def as_written(body: bytes, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json")
 
 

@@ -25,7 +25,6 @@ from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
 from service.inference import INPUT, as_json
 from service.intake import Intake
-from service.predict import FEW
 from service.problems import NoModel, Problem
 from service.tensors import JSON_LENGTH, OUTPUTS, Asked
 
@@ -150,19 +149,18 @@ class V2:
         headers = dict(request.scope["headers"])
         read = partial(tensors.read, headers.get(JSON_LENGTH.lower().encode()), self.intake.max_images)
 
-        async def answer(asked: Asked) -> Response:
+        async def respond(asked: Asked) -> Response:
             deadline = time.monotonic() + asked.timeout if asked.timeout else None
             pixels = await inference.decode(self.intake, request, asked.contents)
             rows = await self.intake.ask(engine, pixels, deadline)
             return await self._respond(engine, asked, rows, headers.get(b"accept-encoding", b""))
 
-        return await self.intake.serve(request, headers, read, answer)
+        return await self.intake.serve(request, headers, read, respond)
 
     async def _respond(self, engine: Engine, asked: Asked, rows: Judgements, accepted: bytes) -> Response:
-        head = {"model_name": self.name, "model_version": engine.identity["version"]}
-        arguments = {"id": asked.id} | head if asked.id is not None else head, rows, asked.outputs
-        quick = len(rows) <= FEW
-        body, length = tensors.write(*arguments) if quick else await self.intake.off_loop(tensors.write, *arguments)
+        given = {} if asked.id is None else {"id": asked.id}
+        head = given | {"model_name": self.name, "model_version": engine.identity["version"]}
+        body, length = await self.intake.write(len(rows), tensors.write, head, rows, asked.outputs)
         headers = {} if length is None else {JSON_LENGTH: str(length)}
         if accepted in WINDOWS:  # and nothing else, as Triton's clients ask for it; others might not unpack it
             body = await self.intake.off_loop(deflate, body, accepted)
