@@ -47,7 +47,10 @@ class Operation(NamedTuple):
 
 
 class Protocol(NamedTuple):
-    """Operations below one path; `lost` raises what all others there get, given the method that one needs, if any."""
+    """Operations below one path.
+
+    `lost` answers every other path below the root; its argument is the allowed method where the path exists.
+    """
 
     root: str
     dialect: Dialect

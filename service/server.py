@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
 
 
 def tell(message: str, *arguments: object) -> None:
-    """Log at the level of information, but whatever the level is: a port that was free is found out nowhere else."""
+    """Always log this line, whatever the level: it is the only place that names a chosen port."""
     logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, message, arguments, None))
 
 

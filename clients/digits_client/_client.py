@@ -190,7 +190,7 @@ class Client:
         return read_json(run(persist(self._driver(), MODEL, Patience(self._retries))))
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
-        """Come back when the service can predict. Raises what it answered last if it can't within so many seconds.
+        """Block until the service is ready. Raises its last answer if it isn't within `timeout` seconds.
 
         >>> client.wait_until_ready(timeout=10)
 
