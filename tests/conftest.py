@@ -1,4 +1,4 @@
-"""What many tests start from: a published model, an application that serves it, and what `tests.start` has."""
+"""What many tests start from: a published model, an application with it, its clients, and what `tests.start` has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.app import create_app
 from service.engine import Models
@@ -45,3 +47,32 @@ def serve() -> Serve:
             yield c
 
     return lend
+
+
+@pytest.fixture(scope="module")
+async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """A service with that bundle, and low limits."""
+    async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
+        yield lent
+
+
+@pytest.fixture
+async def empty(tmp_path: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
+    """A service that has no model yet."""
+    async with serve(Settings(models=tmp_path)) as lent:
+        yield lent
+
+
+@pytest.fixture(scope="module")
+async def expected(client: httpx.AsyncClient) -> NDArray[np.float64]:
+    """What `/predict` says of the first three test images, (3, 10)."""
+    images, _ = made.mnist(3)
+    answer = (await client.post("/predict", json={"pixels": images.tolist()})).json()
+    return np.array([item["probabilities"] for item in answer["predictions"]])
+
+
+def error(response: httpx.Response) -> str:
+    """Check the one shape of errors in the protocols of other servers, and return the message."""
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == {"error"}
+    return str(response.json()["error"])

@@ -39,23 +39,10 @@ NPY = {"content-type": "application/x-npy"}
 PNG = {"content-type": "image/png"}
 
 
-@pytest.fixture(scope="module")
-async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
-        yield lent
-
-
 @pytest.fixture
 async def latin(tmp_path: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
     """A service whose folder holds a file with a name that isn't UTF-8, and no model."""
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/mod\xe8le.h5")).touch()
-    async with serve(Settings(models=tmp_path)) as lent:
-        yield lent
-
-
-@pytest.fixture
-async def empty(tmp_path: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    """A service that has no model yet."""
     async with serve(Settings(models=tmp_path)) as lent:
         yield lent
 

@@ -23,9 +23,7 @@ from digits.grey import uncoloured
 from digits.image import Pixels
 from tests import hostile
 from tests.hostile import encoded
-from tests.models import mnist, png
-
-MNIST = Path(__file__).parent.parent / "trainer" / "data" / "mnist.npz"
+from tests.images import MNIST, mnist, png
 
 
 def drawn(
@@ -170,12 +168,8 @@ def test_mnist_passes_bit_for_bit() -> None:
     with np.load(MNIST) as archive:
         images = archive["x_test"]
     assert len(images) == 10_000
-    changed = [n for n, pixels in enumerate(images) if not np.array_equal(image.read(as_png(pixels)), pixels)]
+    changed = [n for n, pixels in enumerate(images) if not np.array_equal(image.read(png(pixels)), pixels)]
     assert changed == []
-
-
-def as_png(pixels: Pixels) -> bytes:
-    return encoded(Image.fromarray(pixels), "PNG", compress_level=0)
 
 
 def block(side: int = 20, right: int = 0, brightest: int = 255, paper: int = 0) -> Pixels:

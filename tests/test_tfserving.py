@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.pieces import PIECE
 from service.settings import Settings
-from tests.conftest import Serve
+from tests.conftest import Serve, error
 from tests.models import mnist, png
 
 pytestmark = pytest.mark.anyio
@@ -28,29 +27,9 @@ FILES = [{"b64": base64.b64encode(png(image)).decode()} for image in IMAGES]
 
 
 @pytest.fixture(scope="module")
-async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
-        yield lent
-
-
-@pytest.fixture(scope="module")
-async def expected(client: httpx.AsyncClient) -> NDArray[np.float64]:
-    """What `/predict` says of the images, (3, 10)."""
-    answer = (await client.post("/predict", json={"pixels": IMAGES.tolist()})).json()
-    return np.array([item["probabilities"] for item in answer["predictions"]])
-
-
-@pytest.fixture(scope="module")
 async def version(client: httpx.AsyncClient) -> str:
     (status,) = (await client.get(MODEL)).json()["model_version_status"]
     return str(status["version"])
-
-
-def error(response: httpx.Response) -> str:
-    """Check the one shape of errors, and return the message."""
-    assert response.headers["content-type"] == "application/json"
-    assert response.json().keys() == {"error"}
-    return str(response.json()["error"])
 
 
 @pytest.mark.parametrize(

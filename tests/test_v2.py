@@ -7,7 +7,6 @@ import base64
 import gzip
 import json
 import zlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.pieces import PIECE
 from service.settings import Settings
-from tests.conftest import Serve
+from tests.conftest import Serve, error
 from tests.models import mnist, png, publish
 
 pytestmark = pytest.mark.anyio
@@ -28,25 +27,6 @@ INFER = "/v2/models/digits/infer"
 EITHER = 32 + zlib.MAX_WBITS  # gzip or zlib, as the body says itself
 LENGTH = "Inference-Header-Content-Length"
 UNIT = (IMAGES / np.float32(255)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-async def client(published: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(Settings(models=published, max_body=200_000, max_images=100)) as lent:
-        yield lent
-
-
-@pytest.fixture
-async def empty(tmp_path: Path, serve: Serve) -> AsyncIterator[httpx.AsyncClient]:
-    async with serve(Settings(models=tmp_path)) as lent:
-        yield lent
-
-
-@pytest.fixture(scope="module")
-async def expected(client: httpx.AsyncClient) -> NDArray[np.float64]:
-    """What `/predict` says of the images, (3, 10)."""
-    answer = (await client.post("/predict", json={"pixels": IMAGES.tolist()})).json()
-    return np.array([item["probabilities"] for item in answer["predictions"]])
 
 
 def tensor(array: NDArray[Any], datatype: str = "FP32", **more: Any) -> dict[str, Any]:
@@ -87,13 +67,6 @@ def outputs(response: httpx.Response) -> dict[str, NDArray[Any]]:
         found[output["name"]] = values.reshape(output["shape"])
     assert not tail
     return found
-
-
-def error(response: httpx.Response) -> str:
-    """Check the one shape of errors, and return the message."""
-    assert response.headers["content-type"] == "application/json"
-    assert response.json().keys() == {"error"}
-    return str(response.json()["error"])
 
 
 # --- what is asked ------------------------------------------------------------------------------
