@@ -55,7 +55,7 @@ def to_onnx(data: bytes) -> bytes:
     saved = hdf5.read(data)
     try:
         return bytes(build(saved).SerializeToString())
-    except BadModel:
+    except (BadModel, MemoryError):  # which says nothing of the file
         raise
     except Exception as exc:  # a configuration may put anything in any place
         raise BadModel("malformed", f"the configuration of the model makes no sense: {exc!r}") from exc

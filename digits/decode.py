@@ -38,6 +38,8 @@ def identify(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
         raise BadImage("too_large", f"the image has more than {MAX_PIXELS:,} pixels") from exc
+    except MemoryError:  # which says nothing of the picture
+        raise
     except Exception as exc:  # Pillow's parsers raise whatever a hostile header leads them to
         raise BadImage("not_an_image", "this is not a PNG, JPEG, WebP, BMP, GIF or TIFF image") from exc
     check_size(image)
@@ -45,7 +47,7 @@ def identify(data: bytes) -> Image.Image:
         check_tiles(image)
         check_scans(image, data)
         check_frames(image, data)
-    except BadImage:
+    except (BadImage, MemoryError):
         raise
     except Exception as exc:  # as above: a directory that points nowhere, say
         raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
@@ -58,6 +60,8 @@ def decode(image: Image.Image) -> Image.Image:
         image.draft(None, (DRAFT, DRAFT))
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
     except Exception as exc:  # as above; a truncated file ends here
         raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
     return image

@@ -54,6 +54,8 @@ def direct(image: Image.Image) -> Image.Image:
     """Return the picture in a mode whose values are brightnesses that can be averaged. Raises `BadImage`."""
     try:
         return averageable(image)
+    except MemoryError:  # which says nothing of the picture
+        raise
     except Exception as exc:  # a palette that the file only promises, say
         raise BadImage("broken", "the colours of the image cannot be read") from exc
 

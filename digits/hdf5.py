@@ -50,12 +50,14 @@ def read(data: bytes) -> SavedModel:
         raise BadModel("not_hdf5", "this is a .keras file, not a .h5; save it with model.save('mnist_cnn_model.h5')")
     try:
         file = h5py.File(h5py.h5f.open_file_image(data), "r")
+    except MemoryError:  # which says nothing of the file
+        raise
     except Exception as exc:  # the HDF5 library raises OSError, ValueError, RuntimeError, KeyError …
         raise BadModel("not_hdf5", "this is not an HDF5 file, or it is damaged") from exc
     try:
         with file:
             return read_model(file)
-    except BadModel:
+    except (BadModel, MemoryError):
         raise
     except Exception as exc:  # as above: any part of the file may be damaged
         raise BadModel("malformed", f"the file is damaged: {exc}") from exc

@@ -427,6 +427,36 @@ print(before, peak())
 """
 
 
+def test_a_lack_of_memory_is_not_the_fault_of_the_picture(tmp_path: Path) -> None:
+    (tmp_path / "picture").write_bytes(hostile.black_png(2000, 2000, "RGBA"))
+    command = [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path / "picture")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    outcomes = done.stdout.split()
+    assert outcomes[-1] == "pixels"
+    assert set(outcomes[:-1]) == {"MemoryError"}
+
+
+LITTLE_MEMORY = """
+import pathlib, resource, sys
+from digits import image
+
+data = pathlib.Path(sys.argv[1]).read_bytes()
+image.normalise(image.Image.new("L", (99, 99)))
+used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+outcome = ""
+for spare in range(0, 200, 10):  # MiB, until they are enough
+    if outcome != "pixels":
+        resource.setrlimit(resource.RLIMIT_AS, (used + (spare << 20), hard))
+        try:
+            image.read(data)
+            outcome = "pixels"
+        except Exception as exc:
+            outcome = type(exc).__name__
+        print(outcome)
+"""
+
+
 # --- plain PNGs ---------------------------------------------------------------------------------
 
 
