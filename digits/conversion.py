@@ -8,6 +8,7 @@ started before there is a file. This module imports nothing that takes time itse
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -36,8 +37,7 @@ class Conversion:
         if status == EXIT_STATUS:
             raise refusal(report)
         if status != 0:
-            last = report.decode(errors="replace").strip().rpartition("\n")[2]
-            raise BadModel("unreadable", f"reading the model failed (exit status {status}): {last}")
+            raise BadModel("unreadable", f"reading the model failed: {cause(status, report)}")
         return made
 
     def end(self) -> None:
@@ -57,6 +57,15 @@ def convert(data: bytes, *, command: Sequence[str] = COMMAND, seconds: float = S
     """Convert the bytes of a `.h5` from beginning to end. Raises `BadModel`."""
     with Conversion(command) as conversion:
         return conversion.finish(data, seconds)
+
+
+def cause(status: int, report: bytes) -> str:
+    """Return why the converter failed: the signal that ended it, or the last line of its report."""
+    if status < 0:
+        hint = "; out of memory?" if status == -signal.SIGKILL else ""
+        return f"the converter was ended by signal {-status} ({signal.strsignal(-status)}){hint}"
+    last = report.decode(errors="replace").strip().rpartition("\n")[2]
+    return f"exit status {status}, {last or 'and it said nothing of why'}"
 
 
 def refusal(report: bytes) -> BadModel:
