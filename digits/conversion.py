@@ -8,6 +8,7 @@ started before there is a file. This module imports nothing that takes time itse
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,11 +22,14 @@ COMMAND = (sys.executable, "-m", "digits.convert")
 
 
 class Conversion:
-    """A child that waits for a file. It ends when it has converted one, or with the block."""
+    """A child that waits for a file. It ends when it has converted one, or with the block, or with this process.
+
+    It is told the id of this process as the last argument of its command.
+    """
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         pipe = subprocess.PIPE
-        self._child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        self._child = subprocess.Popen([*command, str(os.getpid())], stdin=pipe, stdout=pipe, stderr=pipe)
 
     def finish(self, data: bytes, seconds: float = SECONDS) -> bytes:
         """Convert the bytes of a `.h5`; returns those of an ONNX model. Raises `BadModel`."""

@@ -5,7 +5,9 @@
 As a program it does the same from standard input to standard output, so that a file from an
 unknown hand can be read in a process of its own:
 
-    python -m digits.convert < mnist_cnn_model.h5 > mnist_cnn_model.onnx
+    python -m digits.convert [PARENT] < mnist_cnn_model.h5 > mnist_cnn_model.onnx
+
+It ends with the process PARENT, if the one that starts it gives its id.
 
 The network has one input, `pixels`, uint8 (n, 28, 28), and two outputs, both float32: `probabilities`
 (n, 10), which are those of Keras, and `judgements` (n, 11), these and the presence of a digit. Keras
@@ -400,7 +402,8 @@ def last_arithmetic(makers: dict[str, onnx.NodeProto], name: str) -> onnx.NodePr
 
 
 def main() -> int:
-    end_with_parent(os.getppid(), signal.SIGKILL)
+    if len(sys.argv) > 1:
+        end_with_parent(int(sys.argv[1]), signal.SIGKILL)
     limit_memory()
     try:
         sys.stdout.buffer.write(to_onnx(sys.stdin.buffer.read(hdf5.MAX_BYTES + 1)))

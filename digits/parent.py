@@ -11,7 +11,10 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Have this process signalled when its parent's thread that started it has ended, however; Linux only."""
+    """Send this process a signal when the thread that started it ends, for any reason; Linux only.
+
+    `parent` is the id of the process that started it, by its own account: it may have ended already.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it was too late to be told

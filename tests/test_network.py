@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +169,13 @@ def test_a_conversion_can_be_ended_while_it_is_waited_for() -> None:
         child.end()
         with pytest.raises(BadModel, match="signal 9"):
             waiting.result()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody is told")
+def test_a_converter_whose_starter_is_gone_already_ends() -> None:
+    another = os.getppid()  # than this process, which starts it
+    child = subprocess.run([*conversion.COMMAND, str(another)], stdin=subprocess.PIPE, timeout=60)
+    assert child.returncode == -signal.SIGKILL
 
 
 def test_a_child_that_does_not_read_its_input_is_no_matter() -> None:
