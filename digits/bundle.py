@@ -128,6 +128,7 @@ def read_bare(path: Path) -> Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
+    """Read a manifest, and check that it names its model's version and hash. Raises `BadBundle`."""
     data = read_bytes(path)
     try:
         manifest = json.loads(data)
@@ -160,6 +161,7 @@ def ignored(models: Path) -> str | None:
 
 
 def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    """Read a regular file of at most so many bytes. Raises `BadBundle`, never `OSError`."""
     try:
         with open(path, "rb", opener=without_waiting) as file:  # Path.open has none
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -242,15 +244,17 @@ def locked(models: Path) -> Iterator[None]:
 def commit(path: Path, manifest: Manifest, report: Callable[[Manifest], bytes] | None = None) -> Bundle:
     """Make a draft a bundle: complete its manifest, sync it, give it its name, and read it back.
 
-    The manifest is given without `format`, `version`, `created` and the file's hash and size,
-    which are filled in here; `report` makes a page of the whole. Raises `BadBundle` and `OSError`.
+    `format`, `version`, `created`, `plots` and, in `model`, the file's name, hash and size are filled in
+    here, whatever is given for them; `report` makes a page of the whole. Raises `BadBundle` and `OSError`.
     """
     h5 = (path / H5_NAME).read_bytes()
     now, sha256 = datetime.now(UTC), hash_of(h5)
     version = free_version(path.parent, f"{now:%Y%m%dT%H%M%SZ}-{sha256[:6]}")
-    model = {"file": H5_NAME, "sha256": sha256, "size": len(h5)} | manifest.get("model", {})
+    file = {"file": H5_NAME, "sha256": sha256, "size": len(h5)}
     head = {"format": FORMAT, "version": version, "created": f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-    whole = head | manifest | {"model": model, "plots": sorted(plot.name for plot in path.glob(f"{PLOTS}/*.png"))}
+    plots = sorted(plot.name for plot in path.glob(f"{PLOTS}/*.png"))
+    found = {"model": manifest.get("model", {}) | file, "plots": plots}
+    whole = head | manifest | head | found  # twice, to come first and yet to hold
     (path / MANIFEST_NAME).write_text(json.dumps(whole, indent=1) + "\n")
     if report:
         (path / REPORT_NAME).write_bytes(report(whole))

@@ -82,6 +82,16 @@ def test_the_last_to_be_promoted_is_current_and_all_are_listed(tmp_path: Path) -
     assert bundle.read_current(tmp_path) == first
 
 
+def test_what_is_a_fact_of_the_files_is_not_taken_from_the_caller(tmp_path: Path) -> None:
+    claims = {"format": 7, "version": "mine", "created": "never", "plots": ["none.png"]}
+    made = publish(tmp_path, b"weights", **claims, model={"sha256": "none", "size": 1, "file": "x", "parameters": 7})
+    facts = {"file": bundle.H5_NAME, "sha256": bundle.hash_of(b"weights"), "size": 7}
+    assert made.manifest["model"] == facts | {"parameters": 7}
+    assert made.manifest["plots"] == ["loss.png"]
+    assert made.version == made.path.name != "mine"
+    assert all(made.manifest[name] != value for name, value in claims.items())
+
+
 def test_the_same_model_may_be_published_twice(tmp_path: Path) -> None:
     made = [publish(tmp_path, b"same") for _ in range(3)]
     assert bundle.versions(tmp_path) == [each.version for each in made]
