@@ -40,6 +40,7 @@ import numpy as np
 from digits import image
 from digits.errors import BadBundle
 from digits.image import Pixels
+from digits.sizes import CLASSES
 
 FORMAT = 1  # of the manifest; a reader refuses any other
 H5_NAME = "mnist_cnn_model.h5"
@@ -202,7 +203,7 @@ def check_golden(bundle: Bundle, network: Callable[[Pixels], Any]) -> None:
         ]
         if not samples:
             return
-        expected = np.array([probabilities for _, probabilities in samples], np.float32).reshape(len(samples), 10)
+        expected = np.array([probabilities for _, probabilities in samples], np.float32).reshape(len(samples), CLASSES)
     except (ValueError, KeyError, TypeError, OverflowError) as exc:
         raise BadBundle("malformed", f"the golden images of {bundle.version} cannot be read: {exc}") from exc
     difference = float(np.abs(network(np.stack([pixels for pixels, _ in samples])) - expected).max())

@@ -36,13 +36,13 @@ from digits.graph import Array, Graph, Shape, Tensor
 from digits.hdf5 import SavedModel
 from digits.layers import ARITHMETIC_FREE, LAYERS, Layer, apply, is_local, seen
 from digits.parent import end_with_parent
+from digits.sizes import CLASSES, SIDE
 
 OPSET = 20
 IR_VERSION = 9
 MAX_MEMORY = 2 << 30  # bytes of address space for the program; its libraries alone map half of a gibibyte
 MAX_CALLS = 1_000  # of layers, and of layers by the model
-CLASSES = 10
-INPUT_SHAPES: tuple[Shape, ...] = ((28, 28), (28, 28, 1), (784,))
+INPUT_SHAPES: tuple[Shape, ...] = ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,))
 KINDS = {"Sequential", "Functional", "Model"}  # the last one is what Keras called a Functional before 2.5
 MODULES = {"keras", "tf_keras", "tensorflow"}  # the top level of where Keras' own classes lie
 LINEAR = {"Gemm", "MatMul", "Conv", "Add", "Mul"}  # operators whose results can be logits
@@ -81,7 +81,7 @@ def build(saved: SavedModel) -> onnx.ModelProto:
 
 def wrap(graph: Graph) -> onnx.ModelProto:
     """Declare what goes in and what comes out."""
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", 28, 28])
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIDE, SIDE])
     probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", CLASSES])
     judgements = helper.make_tensor_value_info("judgements", TensorProto.FLOAT, ["n", CLASSES + 1])
     return helper.make_model(
@@ -283,8 +283,8 @@ def input_tensor(graph: Graph, wiring: Wiring) -> Tensor:
 def cut(graph: Graph, wiring: Wiring) -> tuple[Tensor | str, Shape]:
     """Return the pixels on which the answer may depend, and how many rows and columns these are."""
     layers = local_layers(wiring) if len(wiring.shape) == 3 else []
-    h, w = sides = seen(layers, 28, 0), seen(layers, 28, 1)
-    if sides == (28, 28):
+    h, w = sides = seen(layers, SIDE, 0), seen(layers, SIDE, 1)
+    if sides == (SIDE, SIDE):
         return "pixels", sides
     bounds = [graph.constant(np.array(pair, np.int64)) for pair in ((0, 0), (h, w), (1, 2))]
     return graph.add("Slice", ["pixels", *bounds], sides), sides

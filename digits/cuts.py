@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.grey import Grey
-from digits.image import SIDE, Pixels, centre, shrink, thicken
+from digits.image import Pixels, centre, shrink, thicken
 from digits.ink import Mask
 from digits.paths import Paths, cheapest, lowest, refined
 from digits.rows import Row
+from digits.sizes import SIDE
 
 ASIDE = 0.02  # of a stroke crossed, what a step to the side costs a path
 FREE = 0.25  # strokes that a path between digits which do not touch may cross at most

@@ -21,12 +21,12 @@ from digits.decode import decode, identify
 from digits.grey import Grey, factor, grey, uncoloured
 from digits.ink import SMALL, Mask, even_paper, ink, otsu, quantile, running
 from digits.plain import decode_plain
+from digits.sizes import SIDE as SIDE  # who takes `Pixels` from here takes it, too
 from digits.strokes import Choice, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
 
-SIDE = 28  # pixels on each side of an MNIST image
 BOX = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
 

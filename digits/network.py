@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from digits.conversion import convert
 from digits.errors import BadModel
-from digits.image import SIDE, Pixels
+from digits.image import Pixels
+from digits.sizes import CLASSES as CLASSES  # who takes `Probabilities` from here takes it, too
+from digits.sizes import SIDE
 
-CLASSES = 10
 AT_ONCE = 500  # images in one run; 10,000 take a gigabyte for what lies between their layers
 DIGITS, PRESENCE, COLUMNS = slice(CLASSES), CLASSES, CLASSES + 1  # of judgements
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from digits.sizes import CLASSES
+
 MOST_STEPS = 64  # digits that a pattern may speak of
 ITEM = re.compile(
     r"(?:(?P<one>[0-9])|(?P<any>\\d)|\[(?P<some>[0-9-]+)\])(?P<times>[?*+]|\{\d{1,3}(?:,\d{0,3})?\})?", re.ASCII
@@ -18,7 +20,7 @@ ITEM = re.compile(
 RANGE = re.compile(r"([0-9])-([0-9])|([0-9])", re.ASCII)
 
 Digits = frozenset[int]
-ANY: Digits = frozenset(range(10))
+ANY: Digits = frozenset(range(CLASSES))
 
 
 @dataclass(frozen=True, slots=True)

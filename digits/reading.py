@@ -19,11 +19,12 @@ from PIL import Image
 from digits.cuts import Candidate, Cuts, cut
 from digits.decode import decode
 from digits.errors import BadImage
-from digits.image import SIDE, Pixels
+from digits.image import Pixels
 from digits.lattice import beliefs, best_reading
 from digits.network import Judgements, Probabilities
 from digits.pattern import ANYTHING, Pattern
 from digits.rows import Row, View, find_rows
+from digits.sizes import SIDE
 
 Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the upright picture
 
