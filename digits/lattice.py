@@ -2,10 +2,10 @@
 
     cuts, what is believed of their candidates, pattern -> the reading that costs least
 
-A reading costs what its digits lack of certainty, in which digit it is and whether it is one, and more
-where a digit has a strange shape or a cut goes through ink: the sums of negative logarithms, least by
-dynamic programming over cuts and states of the pattern (Viterbi 1967), as in segmentation-driven
-recognition since Burges, LeCun and others (1992). Knows nothing of pictures.
+The cost of a reading is the negative log-likelihood of its digits, plus penalties for odd shapes, for
+cuts through ink, and for what is a mark or left out. The least is found by dynamic programming over
+cuts and states of the pattern (Viterbi 1967), as in segmentation-driven recognition since Burges, LeCun
+and others (1992). Knows nothing of pictures.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ LEAST = 1e-6  # probability that a digit is given at least
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a candidate, by its index, was taken for: a digit, or a mark. A piece that is dirt is none."""
+    """What a candidate, by its index, was taken for: a digit, or else a mark. A piece that is dirt is none."""
 
     candidate: int | None
     digit: int | None = None
-    is_mark: bool = False
     left_out: float = 0.0  # ink of a piece that was left out, in upright strokes
 
 
@@ -106,7 +105,7 @@ def take(arrivals: list[Arrivals], cuts: Cuts, pattern: Pattern, index: int, row
     likeliest: dict[Digits, tuple[Token, float]] = {}
     for state, arrival in arrivals[at].items():
         if is_mark(candidate):
-            arrive(there, state, Arrival(arrival.cost + MARK + crossed, (at, state), Token(index, is_mark=True)))
+            arrive(there, state, Arrival(arrival.cost + MARK + crossed, (at, state), Token(index)))
         if state < pattern.end:
             digits = pattern.steps[state].digits
             if digits not in likeliest:

@@ -49,9 +49,8 @@ class Network:
     def judge(self, batch: Pixels) -> Judgements:
         """Return (n, 11) judgements for (n, 28, 28) pixels, n ≥ 1.
 
-        The presence of a digit is the sigmoid of the logarithm of the sum of the exponentials of the
-        logits: a network that was shown what is no digit says by it that there is one. For any other
-        it is near 1, and tells little.
+        Presence is `sigmoid(logsumexp(logits))`, an energy score (Liu et al. 2020). It means something only
+        for networks trained with images without a digit; for others it stays near 1.
         """
         return self._run("judgements", batch)
 

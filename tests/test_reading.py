@@ -191,9 +191,7 @@ def test_a_small_piece_is_a_mark_and_dirt_is_left_out() -> None:
         [0.0, 0.0, 0.0, 0.0], [1.0, 0.1, 0.02], [piece(0, 1), piece(1, 2, 0.2, 0.1), piece(2, 3, 0.5, 0.02)], PIXELS[:3]
     )
     tokens = best_reading(cuts, np.stack([sure(5, 1.0), sure(1, 0.3), sure(1, 0.2)]))
-    assert [(token.candidate, token.digit, token.is_mark) for token in tokens or []] == [
-        (0, 5, False), (1, None, True), (None, None, False),
-    ]  # fmt: skip
+    assert [(token.candidate, token.digit) for token in tokens or []] == [(0, 5), (1, None), (None, None)]
 
 
 # --- whole pictures -----------------------------------------------------------------------------
