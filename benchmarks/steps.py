@@ -12,7 +12,7 @@ from PIL import Image
 from digits import image
 from digits.cuts import FREE, cheapest_paths, cut
 from digits.grey import Grey, grey
-from digits.ink import even_paper, ink, ink_on_sheet, otsu
+from digits.ink import FAINTEST, even_paper, ink, ink_on_sheet, otsu
 from digits.lattice import beliefs, best_reading
 from digits.network import Network
 from digits.rows import Row, find_rows, inked, sized
@@ -40,7 +40,7 @@ def draw(pictures: Sequence[Image.Image]) -> Image.Image:
 def steps(picture: Image.Image) -> list[Image.Image]:
     seen = grey(picture, side=image.LOOK)
     strength, _ = ink(seen, even_paper(seen))
-    mask = strength > max(otsu(strength), image.FAINTEST)
+    mask = strength > max(otsu(strength), FAINTEST)
     chosen = one_digit(mask).mask
     shown: list[NDArray[Any]] = [
         strength * (255 / max(float(strength.max()), 1.0)),
@@ -69,7 +69,7 @@ def fitted(step: Image.Image) -> Image.Image:
 
 
 def steps_of_numbers(picture: Image.Image, network: Network) -> list[Image.Image]:
-    strength, _ = ink_on_sheet(sized(picture)[0])
+    strength = ink_on_sheet(sized(picture)[0])
     mask, full, _ = inked(strength)
     shown = [as_image(strength / full), as_image(without_rules(mask))]
     rows = [step for row in find_rows(picture).rows for step in (with_cuts(row), chosen(row, network))]

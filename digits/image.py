@@ -19,7 +19,7 @@ from PIL import Image
 
 from digits.decode import decode, identify
 from digits.grey import Grey, factor, grey, uncoloured
-from digits.ink import SMALL, Mask, even_paper, ink, otsu, quantile, running
+from digits.ink import FAINTEST, SMALL, Mask, even_paper, ink, otsu, quantile, running
 from digits.plain import decode_plain
 from digits.sizes import SIDE as SIDE  # who takes `Pixels` from here takes it, too
 from digits.strokes import Choice, one_digit, stroke_width
@@ -27,11 +27,10 @@ from digits.strokes import Choice, one_digit, stroke_width
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
 
-BOX = 20  # pixels on the longest side of its digit
+BOX_SIDE = 20  # pixels on the longest side of its digit
 CENTRE = 14.0  # index of its centre of mass
 
 CUT_OUT = 24  # pixels on the longest side, below which nothing is taken away from what is in a picture
-FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 LOOK = 120  # pixels on the longest side that is looked at; a larger picture is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
@@ -59,7 +58,7 @@ class Sight:
     @property
     def scale(self) -> float:
         """Pixels of the network for each pixel of the picture."""
-        return BOX / max(self.box[2:]) if self.box else 1.0
+        return BOX_SIDE / max(self.box[2:]) if self.box else 1.0
 
 
 def read(data: bytes) -> Pixels:
@@ -75,7 +74,7 @@ def as_png(pixels: Pixels) -> bytes:
 
 
 def see_plain(data: bytes) -> Sight | None:
-    """Look at a plain PNG of 28x28 pixels the short way, if it is one."""
+    """Look at a plain PNG of 28x28 pixels the short way; None for any other, which is for `see`."""
     pixels = decode_plain(data)
     return None if pixels is None else as_it_is(pixels) or find_digit(pixels.astype(np.float32))
 
@@ -168,7 +167,15 @@ def find_digit(array: Grey) -> Sight:
     ink_alone = thicken(strokes, chosen)
     pixels, shift = centre(shrink(narrowed(ink_alone) if (bottom - top, right - left) == array.shape else ink_alone))
     box = (left, top, right - left, bottom - top)
-    return Sight(pixels, False, dark, box, shift, choice.lines, choice.others, full)
+    return Sight(
+        pixels,
+        inverted=dark,
+        box=box,
+        shift=shift,
+        lines=choice.lines,
+        others=choice.others,
+        contrast=full,
+    )
 
 
 def looks_like_mnist(pixels: Pixels) -> bool:
@@ -178,7 +185,7 @@ def looks_like_mnist(pixels: Pixels) -> bool:
     """
     flat = pixels.tobytes()
     bright = 255 in flat or 254 in flat
-    if not bright or not BOX - 1 <= max(rows_with_ink(flat), rows_with_ink(pixels.T.tobytes())) <= BOX:
+    if not bright or not BOX_SIDE - 1 <= max(rows_with_ink(flat), rows_with_ink(pixels.T.tobytes())) <= BOX_SIDE:
         return False  # also where the paper is bright, which leaves no such box
     y, x = centre_of_mass(pixels)
     return max(abs(y - CENTRE), abs(x - CENTRE)) < 0.53  # 0.5 by rule, 0.52 in one image
@@ -214,7 +221,7 @@ def thicken(strokes: Grey, mask: Mask) -> Grey:
 
 
 def narrowed(strokes: Grey) -> Grey:
-    """Return strokes that fill their picture to all four sides, whatever their proportions were, no wider than most."""
+    """Narrow strokes that touch all four borders to the usual proportions of a digit: their true ones are unknown."""
     height, width = strokes.shape
     target = round(PROPORTION * height)
     if width <= target:
@@ -230,11 +237,11 @@ def shrink(strokes: Grey) -> Grey:
     height, width = strokes.shape
     side = max(height, width)
     if side == 0:
-        return np.zeros((BOX, BOX), np.float32)
+        return np.zeros((BOX_SIDE, BOX_SIDE), np.float32)
     square = np.zeros((side, side), np.float32)
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = strokes
-    weights = area_weights(side, BOX) if side >= BOX else line_weights(side, BOX)
+    weights = area_weights(side, BOX_SIDE) if side >= BOX_SIDE else line_weights(side, BOX_SIDE)
     return brighten(np.asarray(weights @ square @ weights.T, np.float32))
 
 
@@ -250,9 +257,9 @@ def centre(box: Grey) -> tuple[Pixels, tuple[int, int]]:
     if not np.count_nonzero(box):
         return pixels, (0, 0)
     y, x = centre_of_mass(box)
-    top, left = (min(max(round(CENTRE - at), 0), SIDE - BOX) for at in (y, x))
-    pixels[top : top + BOX, left : left + BOX] = np.rint(box)
-    middle = (SIDE - BOX) // 2
+    top, left = (min(max(round(CENTRE - at), 0), SIDE - BOX_SIDE) for at in (y, x))
+    pixels[top : top + BOX_SIDE, left : left + BOX_SIDE] = np.rint(box)
+    middle = (SIDE - BOX_SIDE) // 2
     return pixels, (left - middle, top - middle)
 
 

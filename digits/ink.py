@@ -22,6 +22,7 @@ from digits.grey import Grey
 Mask = NDArray[np.bool_]  # (h, w), true for ink
 Window = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # np.maximum or np.minimum
 
+FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 SMALL = 40  # pixels on the longest side, below which the paper is taken to be even, and strokes may fill it
 EVEN = 0.8  # share of a border that is alike where it is paper all around
 SPREAD = 0.4  # share of a picture that is alike where it is the paper
@@ -57,15 +58,15 @@ def is_dark(grey: Grey, paper: float | None) -> bool:
     return differing(levelled, paper)[1]
 
 
-def ink_on_sheet(grey: Grey) -> tuple[Grey, bool]:
-    """Return the strength of the ink of whole lines of writing, and whether it is darker than the paper.
+def ink_on_sheet(grey: Grey) -> Grey:
+    """Return the strength of the ink of whole lines of writing.
 
     Its strokes are thin beside the shorter side of the sheet, whose border says little of the paper.
     """
     short, long = sorted(grey.shape)
-    dark = thinnest_is_dark(grey, [share * short / long for share in STROKES])
     thick = max(THICK * short / long, WIDE)
-    return (absorbed(grey, thick) if dark else standing_out(-grey, thick)), dark
+    dark = thinnest_is_dark(grey, [share * short / long for share in STROKES])
+    return absorbed(grey, thick) if dark else standing_out(-grey, thick)
 
 
 def even_paper(grey: Grey) -> float | None:
@@ -136,10 +137,10 @@ def thin_is_dark(grey: Grey) -> bool:
 
 
 def thinnest_is_dark(grey: Grey, shares: Sequence[float]) -> bool:
-    """Tell whether strokes on a sheet are dark: what is thin is, and so is what differs most from the paper around it.
+    """Tell whether strokes on a sheet are dark; `shares` are widths of strokes, of the longest side.
 
-    What is thin is seen by the smallest of the shares of the longest side at which something stands out about as far
-    as ever. Logarithms see as much in shadow as beside it.
+    Compare dark and bright structures twice: by thickness and by contrast with the paper around. Use the smallest
+    stroke width that shows most of the contrast. Log brightness makes shadow nearly irrelevant.
     """
     light = np.log1p(np.clip(grey, 0, 255) / np.float32(DIM)) * np.float32(255 / math.log1p(255 / DIM))
     both = [thin_of_both(light, share) for share in shares]

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.grey import Grey, factor, grey
-from digits.ink import Mask, along_rows, ink_on_sheet, otsu, quantile
+from digits.ink import FAINTEST, Mask, along_rows, ink_on_sheet, otsu, quantile
 from digits.rules import without_rules
 from digits.strokes import Part, components, grouped, stroke_width, without_edges
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 SMALL = 72  # pixels on the shorter side, below which a picture is enlarged, for digits may touch in it
 CROWDED = 0.2  # share of a picture above which ink is not the ink alone
-FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
 MOST_PARTS = 1_200  # the largest of which are looked at
 FINE = 60  # pixels that a digit is tall at least, where a row is averaged down: more say nothing more
@@ -108,20 +107,19 @@ class Sheet:
 
     rows: list[Row]
     view: View
-    inverted: bool  # because its ink is darker than its paper
 
 
 def find_rows(image: Image.Image) -> Sheet:
     """Return the rows of a picture. Raises `BadImage`."""
     seen, scale = sized(image)
-    strength, dark = ink_on_sheet(seen)
+    strength = ink_on_sheet(seen)
     view = View(scale, image.size)
     marks = marked(strength)
     angle = slope(marks.parts, marks.row)
     if abs(angle) > SLOPING:
         strength, view = turned(strength, view, angle)
         marks = marked(strength)
-    return Sheet(cut_out(marks), view, dark)
+    return Sheet(cut_out(marks), view)
 
 
 # --- ink ----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.image import BOX, SIDE, Pixels
+from digits.image import BOX_SIDE, SIDE, Pixels
 
 Floats = Any  # (n, 28, 28) float32 in [0, 1], or what its comment says, of NumPy or of a library like it
 
@@ -137,7 +137,7 @@ def scales(extent: Any, random: Chance, strength: float) -> Any:
     xp, n = library(extent), len(extent)
     size, aspect = strength * random.uniform(*GROWTH, n), strength * random.uniform(-ASPECT, ASPECT, n)
     free = [xp.minimum(xp.exp(factor), 1.25) for factor in (size - aspect, size + aspect)]
-    high, wide = random.uniform(0.8, 1.05, n) * BOX, random.uniform(0.55, 1.05, n) * BOX
+    high, wide = random.uniform(0.8, 1.05, n) * BOX_SIDE, random.uniform(0.55, 1.05, n) * BOX_SIDE
     rows, columns = xp.maximum(extent, 3).T
     filling = [high / rows, xp.clip(wide / columns, free[1], 5)]  # a 1 may become a block, and none gets narrower
     return xp.where(among(n, strength * STRETCHED, random)[:, 0], xp.stack(filling, 1), xp.stack(free, 1))
