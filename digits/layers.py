@@ -21,7 +21,10 @@ MAX_NUMBER = 3.0e38  # float32 holds little more
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer as the file has it: its class, its configuration, its own arrays by name."""
+    """One layer as the file has it: its class, its configuration, its own arrays by name.
+
+    All that is asked of it but by `get` is checked first; its methods raise `BadModel`.
+    """
 
     kind: str
     name: str
@@ -75,8 +78,46 @@ class Layer:
         return BadModel("unsupported", f"the layer {self.name!r} ({self.kind}) has {key}={str(value)[:60]!r}")
 
 
+def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
+    """Append a layer to the graph and return its output. Raises `BadModel`."""
+    kind = LAYERS.get(layer.kind)
+    if kind is None:
+        raise BadModel("unsupported", f"the layer {layer.name!r}, a {layer.kind}, stands where it means nothing")
+    if not kind.weighted:
+        layer.expect()
+    if not kind.merges and len(inputs) != 1:
+        raise BadModel("unsupported", f"the layer {layer.name!r} has {len(inputs)} inputs")
+    return kind.write(graph, layer, *inputs)
+
+
+def is_local(layer: Layer) -> bool:
+    """Tell whether each pixel that a layer gives comes from a window of those it is given, and none is made up."""
+    kind = LAYERS.get(layer.kind)
+    if kind is None:
+        return False
+    return kind.pointwise or (kind.windowed and layer.get("padding", "valid") == "valid")
+
+
+def seen(layers: Sequence[Layer], n: int, axis: int) -> int:
+    """Return how many of n rows (axis 0) or columns (axis 1) the result of some local layers depends on.
+
+    A window that would reach over the edge is left out, so the last few pixels may count for nothing.
+    """
+    sliding = [(layer, geometry(layer)) for layer in layers if LAYERS[layer.kind].windowed]
+    for layer, (size, strides, dilation) in sliding:
+        n, _, _ = window(layer, n, size[axis], strides[axis], dilation[axis])
+    for _, (size, strides, dilation) in reversed(sliding):
+        n = (n - 1) * strides[axis] + (size[axis] - 1) * dilation[axis] + 1
+    return n
+
+
 def is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def require_channels_last(layer: Layer) -> None:
+    if layer.get("data_format", "channels_last") not in ("channels_last", None):
+        raise layer.wrong("data_format", layer.get("data_format", None))
 
 
 # --- layers with weights ------------------------------------------------------------------------
@@ -116,12 +157,10 @@ def conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     inputs: list[Tensor | str] = [x, graph.constant(kernel.transpose(3, 2, 0, 1))]
     if "bias" in names:
         inputs.append(graph.constant(layer.weight("bias", (filters,))))
-    (rows, top, bottom), (columns, left, right) = (
-        window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
-    )
+    (rows, columns), pads = windows(layer, (h, w))
     y = graph.add(
         "Conv", inputs, (rows, columns, filters), each=math.prod(size) * c // groups,
-        strides=strides, dilations=dilation, group=groups, pads=[top, left, bottom, right],
+        strides=strides, dilations=dilation, group=groups, pads=pads,
     )  # fmt: skip
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
@@ -160,12 +199,10 @@ def by_channel(graph: Graph, layer: Layer, x: Tensor, name: str, bias: Array | N
     inputs: list[Tensor | str] = [x, graph.constant(kernel.transpose(2, 3, 0, 1).reshape(c * many, 1, *size))]
     if bias is not None:
         inputs.append(graph.constant(layer.weight("bias", (c * many,))))
-    (rows, top, bottom), (columns, left, right) = (
-        window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
-    )
+    (rows, columns), pads = windows(layer, (h, w))
     return graph.add(
         "Conv", inputs, (rows, columns, c * many), each=math.prod(size),
-        strides=strides, dilations=dilation, group=c, pads=[top, left, bottom, right],
+        strides=strides, dilations=dilation, group=c, pads=pads,
     )  # fmt: skip
 
 
@@ -198,14 +235,12 @@ def pool2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     require_channels_last(layer)
     x = graph.channels_first(x)
     h, w, c = x.shape
-    size, strides, dilation = geometry(layer)
-    (rows, top, bottom), (columns, left, right) = (
-        window(layer, n, k, s, d) for n, k, s, d in zip((h, w), size, strides, dilation, strict=True)
-    )
+    size, strides, _ = geometry(layer)
+    (rows, columns), pads = windows(layer, (h, w))
     operator = "MaxPool" if layer.kind == "MaxPooling2D" else "AveragePool"  # neither counts what is padded
     return graph.add(
         operator, [x], (rows, columns, c), each=math.prod(size),
-        kernel_shape=size, strides=strides, pads=[top, left, bottom, right],
+        kernel_shape=size, strides=strides, pads=pads,
     )  # fmt: skip
 
 
@@ -242,31 +277,19 @@ def paddings(layer: Layer) -> tuple[tuple[int, int], tuple[int, int]]:
 
 def geometry(layer: Layer) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Return size, strides and dilation of a convolution's or pooling's windows, each for rows and columns."""
-    if layer.kind in CONVOLUTIONS:
+    if LAYERS[layer.kind].weighted:  # a convolution
         return layer.pair("kernel_size", None), layer.pair("strides"), layer.pair("dilation_rate")
     size = layer.pair("pool_size", 2)
     strides = layer.pair("strides") if layer.get("strides", None) is not None else size
     return size, strides, (1, 1)
 
 
-def seen(layers: Sequence[Layer], n: int, axis: int) -> int:
-    """Return how many of n rows (axis 0) or columns (axis 1) the result of some local layers depends on.
-
-    A window that would reach over the edge is left out, so the last few pixels may count for nothing.
-    """
-    sliding = [(layer, geometry(layer)) for layer in layers if layer.kind in WINDOWED]
-    for layer, (size, strides, dilation) in sliding:
-        n, _, _ = window(layer, n, size[axis], strides[axis], dilation[axis])
-    for _, (size, strides, dilation) in reversed(sliding):
-        n = (n - 1) * strides[axis] + (size[axis] - 1) * dilation[axis] + 1
-    return n
-
-
-def is_local(layer: Layer) -> bool:
-    """Tell whether each pixel that a layer gives comes from a window of those it is given, and none is made up."""
-    if layer.kind in WINDOWED:
-        return bool(layer.get("padding", "valid") == "valid")
-    return layer.kind in POINTWISE
+def windows(layer: Layer, sides: Shape) -> tuple[Shape, list[int]]:
+    """Return how many rows and columns of windows there are, and what is padded at the top, left, bottom and right."""
+    (rows, top, bottom), (columns, left, right) = (
+        window(layer, *along) for along in zip(sides, *geometry(layer), strict=True)
+    )
+    return (rows, columns), [top, left, bottom, right]
 
 
 def window(layer: Layer, n: int, kernel: int, stride: int, dilation: int) -> tuple[int, int, int]:
@@ -405,57 +428,48 @@ def activate(graph: Graph, layer: Layer, x: Tensor, name: Any) -> Tensor:
     return ACTIVATIONS[name](graph, x)
 
 
-LAYERS: dict[str, Callable[..., Tensor]] = {
-    "Dense": dense,
-    "Conv2D": conv2d,
-    "DepthwiseConv2D": depthwise_conv2d,
-    "SeparableConv2D": separable_conv2d,
-    "BatchNormalization": batch_normalization,
-    "MaxPooling2D": pool2d,
-    "AveragePooling2D": pool2d,
-    "GlobalAveragePooling2D": global_pooling2d,
-    "GlobalMaxPooling2D": global_pooling2d,
-    "ZeroPadding2D": zero_padding2d,
-    "Flatten": flatten,
-    "Reshape": reshape,
-    "Add": add,
-    "Average": average,
-    "Multiply": multiply,
-    "Concatenate": concatenate,
-    "Rescaling": rescaling,
-    "ReLU": relu,
-    "Softmax": softmax,
-    "Activation": activation,
-    "Dropout": identity,
-    "SpatialDropout2D": identity,
-    "AlphaDropout": identity,
-    "GaussianDropout": identity,
-    "GaussianNoise": identity,
-    "ActivityRegularization": identity,
+# --- all of them --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What there is to know of a class of layers."""
+
+    write: Callable[..., Tensor]  # into the graph: of this, the layer, and its inputs
+    weighted: bool = False  # has arrays of its own
+    windowed: bool = False  # each pixel it gives is made of a window of those it is given
+    pointwise: bool = False  # each pixel it gives is made of the one in the same place
+    merges: bool = False  # takes more than one input
+    arithmetic_free: bool = False  # changes no number, only where it stands
+
+
+IDENTITY = Kind(identity, pointwise=True, arithmetic_free=True)
+LAYERS = {
+    "Dense": Kind(dense, weighted=True),
+    "Conv2D": Kind(conv2d, weighted=True, windowed=True),
+    "DepthwiseConv2D": Kind(depthwise_conv2d, weighted=True, windowed=True),
+    "SeparableConv2D": Kind(separable_conv2d, weighted=True, windowed=True),
+    "BatchNormalization": Kind(batch_normalization, weighted=True, pointwise=True),
+    "MaxPooling2D": Kind(pool2d, windowed=True),
+    "AveragePooling2D": Kind(pool2d, windowed=True),
+    "GlobalAveragePooling2D": Kind(global_pooling2d),
+    "GlobalMaxPooling2D": Kind(global_pooling2d),
+    "ZeroPadding2D": Kind(zero_padding2d, arithmetic_free=True),
+    "Flatten": Kind(flatten, arithmetic_free=True),
+    "Reshape": Kind(reshape, arithmetic_free=True),
+    "Add": Kind(add, merges=True),
+    "Average": Kind(average, merges=True),
+    "Multiply": Kind(multiply, merges=True),
+    "Concatenate": Kind(concatenate, merges=True),
+    "Rescaling": Kind(rescaling, pointwise=True),
+    "ReLU": Kind(relu, pointwise=True),
+    "Softmax": Kind(softmax),
+    "Activation": Kind(activation, pointwise=True),
+    "Dropout": IDENTITY,
+    "SpatialDropout2D": IDENTITY,
+    "AlphaDropout": IDENTITY,
+    "GaussianDropout": IDENTITY,
+    "GaussianNoise": IDENTITY,
+    "ActivityRegularization": IDENTITY,
 }
-ARITHMETIC_FREE = {"Reshape", "Flatten", "ZeroPadding2D"} | {
-    kind for kind, layer in LAYERS.items() if layer is identity
-}
-CONVOLUTIONS = {"Conv2D", "DepthwiseConv2D", "SeparableConv2D"}
-WINDOWED = CONVOLUTIONS | {"MaxPooling2D", "AveragePooling2D"}
-POINTWISE = {"Rescaling", "BatchNormalization", "ReLU", "Activation"} | {
-    kind for kind, layer in LAYERS.items() if layer is identity
-}
-WEIGHTED = CONVOLUTIONS | {"Dense", "BatchNormalization"}
-SEVERAL = {"Add", "Average", "Multiply", "Concatenate"}  # take more than one input
-
-
-def apply(graph: Graph, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
-    """Append a layer to the graph and return its output. Raises `BadModel`."""
-    if layer.kind not in LAYERS:
-        raise BadModel("unsupported", f"the layer {layer.name!r}, a {layer.kind}, stands where it means nothing")
-    if layer.kind not in WEIGHTED:
-        layer.expect()
-    if layer.kind not in SEVERAL and len(inputs) != 1:
-        raise BadModel("unsupported", f"the layer {layer.name!r} has {len(inputs)} inputs")
-    return LAYERS[layer.kind](graph, layer, *inputs)
-
-
-def require_channels_last(layer: Layer) -> None:
-    if layer.get("data_format", "channels_last") not in ("channels_last", None):
-        raise layer.wrong("data_format", layer.get("data_format", None))
+ARITHMETIC_FREE = {name for name, kind in LAYERS.items() if kind.arithmetic_free}
