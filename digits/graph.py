@@ -30,6 +30,8 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
+    """A value in the graph: `shape` is channels last, `channels_first` says which way it lies."""
+
     name: str
     shape: Shape
     channels_first: bool = False
@@ -49,7 +51,11 @@ class Graph:
     def add(
         self, operator: str, inputs: Sequence[Tensor | str], shape: Shape, *, each: int = 1, **attributes: Any
     ) -> Tensor:
-        """Append a node; its output lies the way its first input does, and takes `each` multiplications a number."""
+        """Append a node, and return its output, which lies the way its first input does.
+
+        `shape` is that of the output, without the batch and channels last, whichever way it lies; each of its
+        numbers takes `each` multiplications. Raises `BadModel` for more of anything than a graph may have.
+        """
         if math.prod(shape) > MAX_ELEMENTS:
             raise BadModel("too_large", f"a layer's output of shape {shape} is more than {MAX_ELEMENTS:,} numbers")
         self.elements += math.prod(shape)

@@ -25,8 +25,7 @@ MAX_BYTES = 64 << 20  # of the file, and of all arrays that it declares; the cla
 MAX_OBJECTS = 10_000  # groups and datasets; also ends the walk of a file whose groups contain each other
 ZIP = b"PK\x03\x04"
 MAX_CONFIG = 1 << 20  # characters of model_config
-
-MAX_PATH = 1_000  # characters
+MAX_PATH = 1_000  # characters of where a group or dataset lies
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ def read(data: bytes) -> SavedModel:
 
 
 def read_model(file: h5py.File) -> SavedModel:
+    """Read an open file. Raises `BadModel`, and whatever h5py raises where the file is damaged."""
     check(file)
     if "model_config" not in file.attrs or not isinstance(file.get("model_weights"), h5py.Group):
         raise BadModel("malformed", "the file holds no whole Keras model; save it with model.save, not save_weights")
