@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -25,8 +24,7 @@ Judgements = NDArray[np.float32]  # (n, 11): probabilities, and then the presenc
 class Network:
     """A network that is ready to run, on the thread that calls it; several may at once.
 
-    `parameters` counts its weights, `layers` names the kinds of its Keras layers in order, and
-    `keras_version` is that of the Keras that saved it.
+    `parameters` counts its weights, and `keras_version` is that of the Keras that saved it.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -39,7 +37,6 @@ class Network:
             raise BadModel("unsupported", f"ONNX Runtime cannot run the model: {exc}") from exc
         properties = self._session.get_modelmeta().custom_metadata_map
         self.parameters = int(properties["parameters"])
-        self.layers: list[str] = json.loads(properties["layers"])
         self.keras_version = properties["keras_version"]
 
     def __call__(self, batch: Pixels) -> Probabilities:

@@ -117,7 +117,6 @@ def test_anything_but_bytes_of_28_by_28_is_refused(small: Network, batch: Pixels
 
 def test_it_says_what_it_is(small: Network) -> None:
     assert small.parameters == 3 * 3 * 4 + 4 + 13 * 13 * 4 * 10 + 10
-    assert small.layers == ["InputLayer", "Conv2D", "MaxPooling2D", "Flatten", "Dense"]
     assert small.keras_version == "3.15.1"
 
 

@@ -358,7 +358,6 @@ def test_a_softmax_further_inside_leaves_logits_logits(keras: Any, pixels: Pixel
 def test_the_classic_has_225034_parameters(keras: Any, tmp_path: Path) -> None:
     network = network_of(classic(keras), tmp_path)
     assert network.parameters == 225_034
-    assert network.layers[:3] == ["InputLayer", "Conv2D", "MaxPooling2D"]
     assert network.keras_version == keras.__version__
 
 

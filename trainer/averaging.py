@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits import bundle
-from digits.convert import scales_bytes
 from digits.errors import BadModel
 from digits.image import Pixels
 from digits.layers import ARITHMETIC_FREE, Layer
 from digits.network import CLASSES
+from digits.preprocessing import scales_bytes
 from trainer import calibrate, fit
 from trainer.architectures import TAKES
 
