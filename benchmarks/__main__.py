@@ -132,7 +132,7 @@ def do_evaluate(given: argparse.Namespace) -> None:
 
 
 def do_steps(given: argparse.Namespace) -> None:
-    pictures = [decode(identify(path.read_bytes())) for path in given.pictures]
+    pictures = [decode(identify(path.read_bytes())).image for path in given.pictures]
     if given.numbers:
         reader = network.load(bundle.read_current(models()).h5)
         steps.draw_numbers(pictures, reader).save(given.image)

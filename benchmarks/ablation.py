@@ -93,7 +93,7 @@ def read_set(path: Path) -> list[Sample]:
 
 
 def labelled(samples: Sequence[Sample]) -> list[Picture]:
-    return [(decode(identify(content)), int(label)) for content, label in samples]
+    return [(decode(identify(content)).image, int(label)) for content, label in samples]
 
 
 def drawn() -> dict[str, list[Picture]]:

@@ -10,6 +10,7 @@ matter of this module.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 from PIL import Image, ImageOps
 
@@ -25,6 +26,19 @@ DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, whil
 TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 259, 322, 323  # tags; TIFF 6.0, sections 3 and 15
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture, upright and loaded. `size` is what its file declares; of a large JPEG the image is smaller."""
+
+    image: Image.Image
+    size: tuple[int, int]
+
+    @property
+    def by(self) -> float:
+        """Pixels of the size for each of the image, along both sides."""
+        return max(self.size) / max(self.image.size)
 
 
 def identify(data: bytes) -> Image.Image:
@@ -54,8 +68,9 @@ def identify(data: bytes) -> Image.Image:
     return image
 
 
-def decode(image: Image.Image) -> Image.Image:
+def decode(image: Image.Image) -> Decoded:
     """Decode the first frame of what was identified, and turn it upright. Raises `BadImage`."""
+    width, height = image.size
     try:
         image.draft(None, (DRAFT, DRAFT))
         image.load()
@@ -64,7 +79,8 @@ def decode(image: Image.Image) -> Image.Image:
         raise
     except Exception as exc:  # as above; a truncated file ends here
         raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
-    return image
+    turned = (width > height) != (image.width > image.height)
+    return Decoded(image, (height, width) if turned else (width, height))
 
 
 def check_size(image: Image.Image) -> None:

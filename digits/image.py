@@ -81,10 +81,8 @@ def see_plain(data: bytes) -> Sight | None:
 
 def see(identified: Image.Image) -> Sight:
     """Decode and look at what was identified; a large JPEG is decoded smaller. Raises `BadImage`."""
-    size = identified.size
     decoded = decode(identified)
-    turned = (size[0] > size[1]) != (decoded.width > decoded.height)
-    return enlarged(look(decoded), max(size) / max(decoded.size), size[::-1] if turned else size)
+    return enlarged(look(decoded.image), decoded.by, decoded.size)
 
 
 def normalise(image: Image.Image) -> Pixels:

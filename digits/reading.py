@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from digits.cuts import Candidate, Cuts, cut
-from digits.decode import decode
+from digits.decode import Decoded, decode
 from digits.errors import BadImage
 from digits.image import Pixels
 from digits.lattice import beliefs, best_reading
@@ -129,15 +129,11 @@ def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
 
     Raises `BadImage`, also for more than can be looked at in seconds.
     """
-    declared = identified.size
-    picture = decode(identified)
-    turned = (declared[0] > declared[1]) != (picture.width > picture.height)
-    size = declared[::-1] if turned else declared
-    by = max(size) / max(picture.size)  # a large JPEG is decoded smaller
-    check_boxes(boxes, size)
+    decoded = decode(identified)
+    check_boxes(boxes, decoded.size)
     places: list[Region | Box] = []
     count = 0
-    for place in in_boxes(picture, boxes, by, size) if boxes else in_rows(picture, by, size):
+    for place in in_boxes(decoded, boxes) if boxes else in_rows(decoded):
         places.append(place)
         count += len(place.cuts.candidates) if isinstance(place, Region) else 0
         if count > MOST_CANDIDATES:
@@ -152,29 +148,30 @@ def check_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> None:
         raise BadImage("too_large", f"the boxes are more than {MOST_BOXED} times as large as the image")
 
 
-def in_rows(picture: Image.Image, by: float, size: tuple[int, int]) -> Iterator[Region]:
-    sheet = find_rows(picture)
-    found = (region(row, sheet.view.magnified(by, size)) for row in sheet.rows)
+def in_rows(decoded: Decoded) -> Iterator[Region]:
+    sheet = find_rows(decoded.image)
+    found = (region(row, sheet.view.magnified(decoded.by, decoded.size)) for row in sheet.rows)
     return (place for place in found if place.cuts.candidates)
 
 
-def in_boxes(picture: Image.Image, boxes: Sequence[Box], by: float, size: tuple[int, int]) -> Iterator[Region | Box]:
-    return (in_box(picture, box, by, size) for box in boxes)
+def in_boxes(decoded: Decoded, boxes: Sequence[Box]) -> Iterator[Region | Box]:
+    return (in_box(decoded, box) for box in boxes)
 
 
 def region(row: Row, view: View) -> Region:
     return Region(row, cut(row), view)
 
 
-def in_box(picture: Image.Image, box: Box, by: float, size: tuple[int, int]) -> Region | Box:
+def in_box(decoded: Decoded, box: Box) -> Region | Box:
     """Return the row with the most ink in a part of a picture, or the box itself if it is blank. Raises `BadImage`."""
+    picture, by = decoded.image, decoded.by
     left, top = (min(max(round(box[axis] / by), 0), picture.size[axis] - 1) for axis in (0, 1))
     right, bottom = (min(round((box[axis] + box[axis + 2]) / by), picture.size[axis]) for axis in (0, 1))
     sheet = find_rows(picture.crop((left, top, max(right, left + 1), max(bottom, top + 1))))
     if not sheet.rows:
         return box
     row = max(sheet.rows, key=lambda row: float(row.ink.sum()) / row.height)
-    return region(row, sheet.view.moved(left, top).magnified(by, size))
+    return region(row, sheet.view.moved(left, top).magnified(by, decoded.size))
 
 
 def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | None) -> Line:

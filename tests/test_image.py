@@ -462,7 +462,7 @@ for spare in range(0, 200, 10):  # MiB, until they are enough
 
 def the_long_way(data: bytes) -> Pixels | str:
     try:
-        return image.normalise(decode.decode(decode.identify(data)))
+        return image.normalise(decode.decode(decode.identify(data)).image)
     except BadImage as exc:
         return exc.code
 
@@ -500,7 +500,7 @@ def assert_plain(data: bytes, is_plain: bool = True) -> None:
     pixels = plain.decode_plain(data)
     assert (pixels is not None) == is_plain
     if pixels is not None:
-        in_full = decode.decode(decode.identify(data))
+        in_full = decode.decode(decode.identify(data)).image
         np.testing.assert_array_equal(pixels, np.asarray(uncoloured(in_full)))
     np.testing.assert_array_equal(read_or_code(data), the_long_way(data))
 
