@@ -30,11 +30,25 @@ ALIKE = 2.5  # times as tall as its neighbour in a row a part may be
 OVERLAP = 0.35  # of the lower of two neighbours, that the other must stand beside
 APART = 2.5  # heights between two neighbours
 SPACE = 8.0  # heights between two groups of them, of one row all the same
+SHARED = 0.5  # of the lower of two such groups, that the other must stand beside
 LOWEST = 0.35  # of the tallest row's height: what is lower is no row, but dirt
+LOWEST_CUT_OFF = 0.6  # the same of a row that the border cuts off, which may be of another line
+LONG = 4  # heights that a part alone is wide at most, for no digit is wider
+HALF = 0.5  # of the tallest part of a row: lower ones, such as points, do not count for the height of its digits
+PIECE = 0.6  # of a row's height, below which another that lies within it is made of pieces of its digits
+AROUND = 0.2  # heights above and below a row that count as within it
+HANGING = 0.3  # heights below a row in which commas hang
+TALL = 1.3  # heights that a part is tall at most to be added to a row
+CUT_OFF = 0.5  # heights below which a part that the border cuts off is of something else
 LEAST = 6  # pixels of height, below which nothing can be read
 SLOPING = math.radians(6)  # from which a picture is turned; less is no hindrance
 STEEPEST = math.radians(50)
-MANY = 3  # parts at least that tell how a row slopes
+MANY = 3  # parts at least that tell how a row slopes, and
+WIDE = 2  # heights at least that these lie apart
+NO_DOT = 0.3  # of the tallest part's height: lower ones have no say in what is typical
+DIGIT = 0.6  # of the typical height: lower ones have none in the slope
+MOSTLY = 0.6  # of all that have: if the largest row has fewer, all of them tell the slope
+FAINT = 0.25  # of full ink: what a pixel of a stroke keeps at least where a row is averaged down
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +223,11 @@ def slope(parts: list[Part], row: NDArray[np.intp]) -> float:
         return 0.0
     x, y = np.array([part.x for part in parts]), np.array([(part.top + part.bottom) / 2 for part in parts])
     height = np.array([part.bottom - part.top for part in parts], float)
-    tall = height >= 0.6 * np.median(height[height >= 0.3 * height.max()])
+    tall = height >= DIGIT * np.median(height[height >= NO_DOT * height.max()])
     largest = tall & (row == np.bincount(row, height).argmax())
-    chosen = largest if largest.sum() >= 0.6 * tall.sum() else tall
+    chosen = largest if largest.sum() >= MOSTLY * tall.sum() else tall
     width, typical = np.ptp(x[chosen]), float(np.median(height[chosen]))
-    if chosen.sum() < MANY or width < 2 * typical:
+    if chosen.sum() < MANY or width < WIDE * typical:
         return 0.0
     course = np.polynomial.Polynomial.fit(x[chosen], y[chosen], 1)
     if float(np.abs(course(x[chosen]) - y[chosen]).max()) > typical:
@@ -253,15 +267,15 @@ class Band:
 
     def holds(self, other: Band) -> bool:
         """Tell whether another is so low, and so near, that its parts are pieces of digits of this row."""
-        beside = self.top - 0.2 * self.height < other.middle < self.bottom + 0.2 * self.height
-        return other.height < 0.6 * self.height and beside
+        beside = self.top - AROUND * self.height < other.middle < self.bottom + AROUND * self.height
+        return other.height < PIECE * self.height and beside
 
     def continues(self, other: Band) -> bool:
         """Tell whether two bands are of one row, written with a wide space."""
         low, high = sorted((self.height, other.height))
         shared = min(self.bottom, other.bottom) - max(self.top, other.top)
         apart = max(self.left, other.left) - min(self.right, other.right)
-        return high <= ALIKE * low and shared >= 0.5 * low and apart <= SPACE * high
+        return high <= ALIKE * low and shared >= SHARED * low and apart <= SPACE * high
 
 
 def bands(parts: list[Part], row: NDArray[np.intp], height: int) -> list[Band]:
@@ -269,14 +283,14 @@ def bands(parts: list[Part], row: NDArray[np.intp], height: int) -> list[Band]:
     found = [band([int(i) for i in np.flatnonzero(row == number)], parts) for number in range(int(row.max()) + 1)]
     tallest = max((one.height for one in found if not is_long(one)), default=0.0)
     least = max(LOWEST * tallest, LEAST)
-    whole = [one for one in found if one.height >= (least if one.is_within(height) else 0.6 * tallest)]
+    whole = [one for one in found if one.height >= (least if one.is_within(height) else LOWEST_CUT_OFF * tallest)]
     alone = [one for one in whole if not any(other.holds(one) for other in whole)]
     return merged(alone, parts)
 
 
 def is_long(one: Band) -> bool:
     """Tell whether there is but one part, of a shape that no digit has."""
-    return len(one.members) == 1 and one.right - one.left > 4 * one.height
+    return len(one.members) == 1 and one.right - one.left > LONG * one.height
 
 
 def band(members: list[int], parts: list[Part]) -> Band:
@@ -288,7 +302,7 @@ def band(members: list[int], parts: list[Part]) -> Band:
         max(part.bottom for part in some),
         min(part.left for part in some),
         max(part.right for part in some),
-        float(np.median(heights[heights >= 0.5 * heights.max()])),
+        float(np.median(heights[heights >= HALF * heights.max()])),
     )
 
 
@@ -319,14 +333,14 @@ def with_small(found: list[Band], parts: list[Part], height: int, stroke: float)
         nearest = int(np.argmin(distances))
         one = found[nearest]
         inside = one.left - one.height < part.x < one.right + one.height
-        beside = one.top - 0.2 * one.height < part.y < one.bottom + 0.3 * one.height
-        cut_off = (part.top == 0 or part.bottom == height) and part.bottom - part.top < 0.5 * one.height
+        beside = one.top - AROUND * one.height < part.y < one.bottom + HANGING * one.height
+        cut_off = (part.top == 0 or part.bottom == height) and part.bottom - part.top < CUT_OFF * one.height
         if (
             inside
             and beside
             and not cut_off
             and part.area >= SPECK * one.height * stroke
-            and part.bottom - part.top <= 1.3 * one.height
+            and part.bottom - part.top <= TALL * one.height
         ):
             members[nearest].append(index)
     return members
@@ -356,5 +370,5 @@ def row_of(solid: Grey, labels: NDArray[np.int32], chosen: NDArray[np.bool_], ex
     own = near & (mine | (labels[place] == 0))
     ink = np.where(own, solid[place], 0).astype(np.float32)
     by = max(1, int(height // FINE))
-    smaller = np.asarray(Image.fromarray(np.where(mine, np.maximum(ink, 0.25), ink)).reduce(by), np.float32)
+    smaller = np.asarray(Image.fromarray(np.where(mine, np.maximum(ink, FAINT), ink)).reduce(by), np.float32)
     return Row(smaller, top, left, height / by, stroke_width(mine) / by, by)

@@ -18,11 +18,17 @@ LONG = 2.0  # heights of a row that a ruled line is long at least, or else
 ACROSS = 0.55  # share of the width of the picture, without what strokes hide of it
 BRIEF = 1.25  # heights that no stroke of a digit is long
 RULE = 1.6  # times as thick as a stroke a ruled line may be
+UNEVEN = 1.25  # times as thick as it is mostly a ruled line is in places, and a pixel more
+NEAR = 1.5  # pixels at least on both sides of its course in which its own lie
 BROKEN = 2.0  # pixels of a ruled line that are worth one that is missing from it
 HIDDEN = 0.25  # such pixels that are worth one that a stroke hides
 BENT = 0.4  # such pixels that are worth a step up or down
 CLEAR = 0.4  # heights in which there is but one ruled line
 SEEN = 0.8  # share of a ruled line, where no stroke hides it, that is where it should be
+
+BROAD = 0.5  # of the width of the picture: what is as wide is no digit of several, nor is what is
+LEVEL = 4  # times as wide as it is tall
+LITTLE = 0.25  # of the ink: if no more is in what may be digits, a line holds nearly all of it together
 
 Heights = NDArray[np.int32]  # (h, w): for each pixel of ink how many are in its run from top to bottom, 0 for paper
 
@@ -70,10 +76,10 @@ def rule(y: NDArray[np.intp], x: NDArray[np.intp], mask: Mask, runs: Heights, th
     """Return the pixels of a ruled line through most of some points: none, if strokes made these."""
     there = runs[y, x]
     thick = thickness(x, there)
-    slim = there <= 1.25 * thick + 1  # and not a stroke that lies along it
+    slim = there <= UNEVEN * thick + 1  # and not a stroke that lies along it
     course = smooth_course(x[slim], y[slim], thin)(np.arange(mask.shape[1]))
-    near = np.abs(np.arange(len(mask))[:, np.newaxis] - course) <= max(thick, 1.5)
-    found = near & mask & (runs <= 1.25 * thick + 1)
+    near = np.abs(np.arange(len(mask))[:, np.newaxis] - course) <= max(thick, NEAR)
+    found = near & mask & (runs <= UNEVEN * thick + 1)
     seen, missing = found.any(0).sum(), (~(near & mask).any(0)).sum()
     is_rule = seen >= SEEN * (seen + missing)
     return found if is_rule else np.zeros_like(mask)
@@ -94,7 +100,7 @@ def smooth_course(x: NDArray[np.intp], y: NDArray[np.intp], reach: float) -> np.
         course = np.polynomial.Polynomial.fit(x[used], y[used], degree)
         away = np.abs(y - course(x))
         used = away <= max(reach, quantile(away, 0.5))
-        reach = max(reach / 2, 1.5)
+        reach = max(reach / 2, NEAR)
     return course
 
 
@@ -114,8 +120,8 @@ def column_runs(mask: Mask) -> Heights:
 def typical_height(parts: list[Part], shape: tuple[int, ...]) -> float:
     """Return the height that half of the ink has, by parts that are no lines and do not span the picture."""
     whole = sum(part.area for part in parts)
-    some = [part for part in parts if part.right - part.left < min(0.5 * shape[1], 4 * (part.bottom - part.top))]
-    if sum(part.area for part in some) < 0.25 * whole:  # a line holds nearly all of it together
+    some = [part for part in parts if part.right - part.left < min(BROAD * shape[1], LEVEL * (part.bottom - part.top))]
+    if sum(part.area for part in some) < LITTLE * whole:
         some = [max(parts, key=lambda part: part.area)]
     heights = np.array([part.bottom - part.top for part in some], float)
     areas = np.array([part.area for part in some], float)

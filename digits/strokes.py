@@ -24,10 +24,19 @@ DASH = 0.08  # share of a side up to which a gap is one between dashes
 SLOPES = (0.0, 0.04, -0.04, 0.08, -0.08)  # rows a column
 CLOSE_TO_BORDER = 0.12  # share of a side
 SLIM = 0.09  # share of a side that a ruled line is thick at most
+NEARLY_ACROSS = 0.75  # share of the width that such a line is long at least where it reaches neither side
 CENTRED = 6.0  # how quickly a part counts for less away from the middle
+CUT_OFF = 0.5  # what a part counts for that reaches the border: it may be a neighbour's
+IN_FULL = 3  # times as long as a part that counts in full a picture is at most; smaller ones may be dirt
 GAP = 0.22  # of the longest side of the main part: what is no farther from it belongs to it
 SIDE_GAP = 0.1  # the same from left to right, where neighbours are; parts of one digit lie above each other
-SPECK = 0.01  # of the main part's area, below which a part is dirt
+LARGE = 0.15  # of the main part's area: a stroke of the same digit rather than a dot, and may stand farther aside:
+LARGE_SIDE_GAP = 0.18
+BORDER_GAP = 0.04  # likewise, of a part that reaches the border where the main one doesn't: it may be a neighbour's
+SPECK = 0.01  # of the main part's area, below which a part is dirt, and
+LEAST = 3  # pixels, however small the main part is
+RIVAL_HEIGHT = 0.6  # of the main part's height: another digit is no lower, and has
+RIVAL_AREA = 0.25  # of its area at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +183,7 @@ def spans(part: Part, shape: tuple[int, ...], near_edges: bool) -> bool:
     length = part.right - part.left
     ends = (part.left <= 1) + (part.right >= w - 1)
     near_edge = part.top <= CLOSE_TO_BORDER * h or part.bottom >= (1 - CLOSE_TO_BORDER) * h
-    enough = ends == 2 or (near_edges and near_edge and (ends == 1 or length > 0.75 * w))
+    enough = ends == 2 or (near_edges and near_edge and (ends == 1 or length > NEARLY_ACROSS * w))
     return enough and length >= SPAN * w
 
 
@@ -196,25 +205,25 @@ def weight(part: Part, shape: tuple[int, ...]) -> float:
     """Return how much a part looks like the digit that is meant: large, in the middle, not cut off."""
     h, w = shape
     away = ((part.y - h / 2) / h) ** 2 + ((part.x - w / 2) / w) ** 2
-    cut_off = 0.5 if part.touches(shape) else 1.0
-    return part.area * float(np.exp(-CENTRED * away)) * cut_off * min(3 * part.side / max(h, w), 1)
+    cut_off = CUT_OFF if part.touches(shape) else 1.0
+    return part.area * float(np.exp(-CENTRED * away)) * cut_off * min(IN_FULL * part.side / max(h, w), 1)
 
 
 def belongs(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
-    if part.area < max(SPECK * main.area, 3):
+    if part.area < max(SPECK * main.area, LEAST):
         return False
     above, beside = part.gaps(main)
     gap = max(above, beside)
-    if part.touches(shape) and not main.touches(shape) and gap > 0.04 * main.side:
+    if part.touches(shape) and not main.touches(shape) and gap > BORDER_GAP * main.side:
         return False
-    large = part.area > 0.15 * main.area
-    return gap <= GAP * main.side and beside <= (0.18 if large else SIDE_GAP) * main.side
+    large = part.area > LARGE * main.area
+    return gap <= GAP * main.side and beside <= (LARGE_SIDE_GAP if large else SIDE_GAP) * main.side
 
 
 def is_rival(part: Part, main: Part, shape: tuple[int, ...]) -> bool:
     """Tell whether a part that doesn't belong to the main one is a digit as well: whole, and nearly as tall."""
-    tall = part.bottom - part.top > 0.6 * (main.bottom - main.top)
-    return tall and part.area > 0.25 * main.area and not part.touches(shape)
+    tall = part.bottom - part.top > RIVAL_HEIGHT * (main.bottom - main.top)
+    return tall and part.area > RIVAL_AREA * main.area and not part.touches(shape)
 
 
 def stroke_width(mask: Mask) -> float:
