@@ -6,6 +6,7 @@ import inspect
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from email import message_from_bytes
 from pathlib import Path
@@ -273,6 +274,44 @@ def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[D
 def test_what_is_no_array_of_probabilities_is_an_error(body: bytes) -> None:
     with answering(200, body, "application/x-npy") as client, pytest.raises(BadAnswer):
         client.probabilities(b"x")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("", "the address of the service is empty; write it as http://localhost:8000"),
+        ("localhost:8000", "write http://localhost:8000"),
+        ("digits.example/forms", "write http://digits.example/forms"),
+        ("ftp://localhost", "write http://localhost:8000"),
+        ("http://", "not an address"),
+        ("http://localhost:http", "not an address"),
+    ],
+)
+def test_what_is_no_address_is_told_so(url: str, says: str) -> None:
+    for kind in (Client, AsyncClient):
+        with pytest.raises(Unreachable, match=says):
+            kind(url)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (404, {"error": {"code": "not_found", "message": "Not Found"}}, "a prefix too many or too few"),
+        (404, b"<html>not here</html>", "a prefix too many or too few"),
+        (501, b"<html>unsupported</html>", r"no reason was given by Other/1\.0 \(Not Implemented\)"),
+        (200, b"<html>hello</html>", "is this a Digits service"),
+    ],
+)
+def test_another_server_is_named(status: int, body: Any, says: str) -> None:
+    """By its address, in which a prefix may be wrong, but without the key that is in it."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    answer = httpx.Response(status, content=content, headers={"server": "Other/1.0"})
+    transport = httpx.MockTransport(lambda request: answer)
+    with Client("http://me:secret@localhost/foo", transport=transport) as client, pytest.raises(DigitsError) as caught:
+        client.predict(b"x", threshold=0.5)
+    assert re.search(says, str(caught.value))
+    assert "http://localhost/foo/predict" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_a_bad_image_is_a_prediction_with_an_error_even_alone() -> None:

@@ -71,7 +71,7 @@ class Script:
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, Exception):
             raise outcome
-        return outcome if isinstance(outcome, Answer) else Answer(outcome, {}, b"{}")
+        return outcome if isinstance(outcome, Answer) else Answer(outcome, {}, b"{}", "")
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -95,7 +95,7 @@ def patience(retries: float = 4, left: float = 1000.0) -> Patience:
 
 
 def later(status: int, retry_after: str) -> Answer:
-    return Answer(status, httpx.Headers({"Retry-After": retry_after}), b"{}")
+    return Answer(status, httpx.Headers({"Retry-After": retry_after}), b"{}", "")
 
 
 @pytest.mark.parametrize(

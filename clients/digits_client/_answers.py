@@ -21,7 +21,7 @@ T = TypeVar("T")
 ADVICE = {  # where what answered gave no reason that we can read
     401: "a gateway in front of the service wants a key: Client(url, api_key=...)",
     403: "a gateway in front of the service wants another key: Client(url, api_key=...)",
-    404: "there is no such path; is a prefix missing from the address, or is this another server?",
+    404: "there is no such path; has the address a prefix too many or too few, or is this another server?",
     413: "the request is too long for a gateway in front of the service; send fewer or smaller images",
     502: "a gateway answered, but not the service behind it; is that running?",
     503: "a gateway answered, but not the service behind it; is that running?",
@@ -36,6 +36,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    url: str  # that was asked, without its query
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +244,11 @@ def read_json(answer: Answer, accept: Collection[int] = ()) -> dict[str, Any]:
     except (ValueError, RecursionError) as exc:
         if not is_good:
             raise refusal(answer, {}) from None
-        raise BadAnswer(f"the answer ({answer.status}) is not JSON; is this a Digits service?") from exc
+        raise BadAnswer(f"the answer of {answer.url} ({answer.status}) is not JSON; is this a Digits service?") from exc
     if not is_good and answer.status not in accept:
         raise refusal(answer, body if isinstance(body, dict) else {})
     if not isinstance(body, dict):
-        raise BadAnswer(f"the answer ({answer.status}) is not a JSON object; is this a Digits service?")
+        raise BadAnswer(f"the answer of {answer.url} ({answer.status}) is no JSON object; is this a Digits service?")
     return body
 
 
@@ -256,12 +257,17 @@ def refusal(answer: Answer, body: dict[str, Any]) -> Rejected:
     detail = body.get("error")
     detail = detail if isinstance(detail, dict) else {}
     code = str(detail.get("code", "unknown"))
-    message = str(
-        detail.get("message") or ADVICE.get(answer.status) or f"no reason was given ({phrase(answer.status)})"
-    )
+    told = None if answer.status == 404 else detail.get("message")  # for we know more: all that we ask for is there
+    message = str(told or f"{answer.url}: {ADVICE.get(answer.status) or unexplained(answer)}")
     if answer.status in PASSING:
         return Unavailable(answer.status, code, message, seconds_asked(answer.headers.get("retry-after")))
     return Rejected(answer.status, code, message)
+
+
+def unexplained(answer: Answer) -> str:
+    server = answer.headers.get("server")
+    by = f" by {server}" if server else ""
+    return f"no reason was given{by} ({phrase(answer.status)}); is this a Digits service?"
 
 
 def phrase(status: int) -> str:

@@ -327,10 +327,20 @@ def http_options(url: str, api_key: str | None, options: dict[str, Any]) -> dict
     headers = httpx.Headers({"user-agent": f"digits-client/{__version__}"})
     headers.update({"authorization": f"Bearer {api_key}"} if api_key else {})
     headers.update(options.get("headers"))
+    return options | {"base_url": address(url), "headers": headers}
+
+
+def address(url: str) -> httpx.URL:
+    """Raises `Unreachable` for what is no address of HTTP, or lacks the `http://`."""
+    if not url:
+        raise Unreachable(f"the address of the service is empty; write it as {URL}")
     try:
-        return options | {"base_url": httpx.URL(url), "headers": headers}
+        found = httpx.URL(url)
     except httpx.InvalidURL as exc:
         raise Unreachable(f"{url!r} is not an address: {exc}") from exc
+    if found.scheme not in {"http", "https"} or not found.host:
+        raise Unreachable(f"{url!r} is not an address; write {URL if '://' in url else f'http://{url}'}")
+    return found
 
 
 def as_array(rows: NDArray[np.float32] | list[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -49,7 +49,7 @@ class Threads:
             body = bytearray()
             for piece in in_time(response.iter_bytes(), end):
                 extend(body, piece)
-        return Answer(response.status_code, response.headers, bytes(body))
+        return answer(response, body)
 
     async def sleep(self, seconds: float) -> None:
         if self._stopped.wait(seconds):
@@ -100,7 +100,7 @@ class Tasks:
                     extend(body, piece)
         except TimeoutError as exc:
             raise httpx.ReadTimeout("the time for the call is up") from exc
-        return Answer(response.status_code, response.headers, bytes(body))
+        return answer(response, body)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -132,6 +132,11 @@ def least(timeout: float | None, seconds: float) -> float | None:
     """Return the shorter of two times; httpx takes None for no end."""
     shorter = min(math.inf if timeout is None else timeout, seconds)
     return None if math.isinf(shorter) else shorter
+
+
+def answer(response: httpx.Response, body: bytearray) -> Answer:
+    asked = response.url.copy_with(query=None, userinfo=b"")  # for people to see, and so without a password
+    return Answer(response.status_code, response.headers, bytes(body), str(asked))
 
 
 def extend(body: bytearray, piece: bytes) -> None:
