@@ -224,6 +224,18 @@ def test_a_threshold_goes_out_as_the_number_that_it_is(threshold: float) -> None
     assert [float(text) for text in sent] == [threshold] * 2
 
 
+@pytest.mark.parametrize("boxes", [[(12, 40, 180, 36), [0, 0, 4, 4]], np.array([[12, 40, 180, 36], [0, 0, 4, 4]])])
+def test_boxes_go_out_as_four_numbers_each(boxes: Any) -> None:
+    request = sent_by(lambda client: client.read(b"x", boxes=boxes))
+    assert request.url.params.get_list("boxes") == ["12,40,180,36", "0,0,4,4"]
+
+
+@pytest.mark.parametrize("boxes", [["40,40,50,40"], "40,40,50,40", [40, 40, 50, 40], [(1, 2, 3)], [(1.5, 2, 3, 4)]])
+def test_what_is_no_box_is_never_sent(boxes: Any) -> None:
+    with answering(500, {}) as client, pytest.raises(ValueError, match="four whole numbers each"):
+        client.read(b"x", boxes=boxes)
+
+
 def test_a_prefix_of_the_address_is_kept() -> None:
     request = sent_by(lambda client: client.predict(b"x"), "http://localhost/digits")
     assert request.url.path == "/digits/predict"

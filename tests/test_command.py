@@ -164,8 +164,10 @@ def test_the_command_reads_numbers_and_draws_them(
     out = tmp_path / "out.png"
     assert main(["read", str(form), "--expect", "3", "--annotate", str(out), "--url", server.url]) == 0
     head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["image", "text", "confidence", "note"]
-    assert len(line.split()[1].replace("?", "0")) == 3
+    assert head.split() == ["image", "line", "text", "fits", "confidence", "note"]
+    assert line.split()[1] == "1"
+    assert len(line.split()[2].replace("?", "0")) == 3
+    assert line.split()[3] == "True"
     with Image.open(form) as before, Image.open(out) as after:
         assert after.size == before.size
         changed = np.asarray(before.convert("RGB")) != np.asarray(after.convert("RGB"))
@@ -181,6 +183,64 @@ def test_the_command_prints_what_it_read_as_json(
     first, second = json.loads(capsys.readouterr().out)
     assert (first["name"], first["lines"][0]["fits"]) == (str(form), True)
     assert second["error"]["code"] == "not_an_image"
+
+
+def rows_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+
+
+def test_the_command_says_what_is_not_as_it_should_be(
+    server: Server, form: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["read", str(form), "--csv", "--url", server.url]
+    assert main([*given, "--expect", "10"]) == 1
+    (row,) = rows_of(capsys)
+    assert (row["fits"], row["note"]) == ("False", "does not fit")
+    assert main([*given, "--threshold", "1"]) == 1
+    (row,) = rows_of(capsys)
+    assert (row["text"], row["fits"], row["note"]) == ("???", "", "doubtful")
+
+
+def test_the_command_reads_what_lies_in_boxes(server: Server, form: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Image.open(form) as image:
+        width, height = image.size
+    boxes = ["--boxes", f"0,0,{width},{height}", "--boxes", "0,0,4,4"]  # all of it, and a corner
+    assert main(["read", str(form), *boxes, "--csv", "--url", server.url]) in {0, 1}
+    first, second = rows_of(capsys)
+    assert (first["line"], len(first["text"])) == ("1", 3)
+    assert (second["line"], second["text"]) == ("2", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["predict", "x.png", "--nonsense"], "digits predict: error: unrecognized arguments: --nonsense"),
+        (["predict", "x.png", "--threshold", "99"], "'99' is not a number from 0 to 1"),
+        (["read", "x.png", "--boxes", "1,2,3"], "'1,2,3' is not left,top,width,height"),
+        (["read", "x.png", "y.png", "--annotate", "z.png"], "digits read: error: --annotate takes one image"),
+        (["evaluate", "x.zip", "--at-least", "99"], "'99' is not a number from 0 to 1"),
+        (["evaluate", "x.zip", "--at-least", "nan"], "'nan' is not a number from 0 to 1"),
+        (["evaluate", "x.zip", "--worst", "-1"], "'-1' is not a whole number"),
+    ],
+)
+def test_a_command_that_makes_no_sense_is_refused_with_its_own_usage(
+    given: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(given)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: digits {given[0]} ")
+    assert says in said
+
+
+def test_the_address_may_come_before_the_command(server: Server) -> None:
+    """And the last that is given holds, also over that of the environment."""
+    nowhere = "http://127.0.0.1:9"
+    for given in (["--url", server.url, "health"], ["--url", nowhere, "health", "--url", server.url]):
+        assert run(*given, DIGITS_URL=nowhere).returncode == 0
+    assert run("health", DIGITS_URL=server.url).returncode == 0
+    assert b"the address of the service is empty" in run("health", DIGITS_URL="").stderr
 
 
 @pytest.mark.parametrize("flags", [["--annotate", "out.nonsense"], ["--pattern", "x"]])

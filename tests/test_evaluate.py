@@ -179,11 +179,13 @@ def test_the_command_prints_a_report(server: Server, tmp_path: Path, capsys: pyt
     labels[0] = 3
     given = ["evaluate", str(write_table(tmp_path / "some", labels)), "--url", server.url]
     assert main(given) == 0
-    report = capsys.readouterr().out
+    report, said = capsys.readouterr()
+    assert said == ""
     assert "of 30 right" in report
     assert "labels, and what was answered" in report
     assert ["0.png", "3", "7"] in [line.split()[:3] for line in report.splitlines()]
     assert main([*given, "--at-least", "0.999"]) == 1
+    assert "of 30 right are less than the share of 0.999" in capsys.readouterr().err
 
 
 def test_the_command_tells_programs_the_same(

@@ -7,8 +7,10 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from digits_client import _commands
+from digits_client._answers import Box, read_box
 from digits_client._client import URL, Client
 from digits_client._exceptions import DigitsError
 from digits_client._version import __version__
@@ -40,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    reader = parser()
-    options = reader.parse_args(arguments)
+    options, unknown = parser().parse_known_args(arguments)
+    if unknown:
+        options.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     if getattr(options, "annotate", None) and (len(options.images) > 1 or options.images == ["-"]):
-        reader.error("--annotate takes one image, and that from a file")
+        options.refuse("--annotate takes one image, and that from a file")
     return options
 
 
@@ -51,6 +54,7 @@ def parser(files: object = None) -> argparse.ArgumentParser:
     """Return the parser; `files` is what shtab completes names of files with."""
     top = argparse.ArgumentParser(prog="digits", description="Ask a Digits service.", epilog=ENVIRONMENT)
     top.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    add_url(top, os.environ.get("DIGITS_URL", URL))
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     predict = add(
         commands, "predict", _commands.predict, "read the digit in each image", "0 all were read, 1 some were not"
@@ -72,10 +76,12 @@ def parser(files: object = None) -> argparse.ArgumentParser:
     add_images([predict, read], files)
     add_read(read)
     add_evaluate(evaluate, files)
-    for command in (predict, evaluate):
-        command.add_argument(
-            "--threshold", type=float, help="presence, in numbers confidence, below which there is no digit"
-        )
+    for command, below in (
+        (predict, "presence below which an image holds no digit (default: the model's own)"),
+        (read, "confidence below which a digit is read as ? (default: the model's own)"),
+        (evaluate, "presence below which an image holds no digit; of numbers, confidence below which a digit is ?"),
+    ):
+        command.add_argument("--threshold", type=share, metavar="SHARE", help=below)
     health.add_argument("--wait", type=float, metavar="SECONDS", help="for it to be able to, so long at most")
     return top
 
@@ -90,14 +96,16 @@ def add(
     """Add a command that asks the service, with the options that all of these have."""
     ends = f"Exit codes: {codes}, 2 nothing was asked or answered."
     command = commands.add_parser(name, help=what, description=f"{what.capitalize()}. {ends}", epilog=ENVIRONMENT)
-    command.set_defaults(do=lambda options: ask(do, options))
-    command.add_argument(
-        "--url", default=os.environ.get("DIGITS_URL", URL), help="where the service is (default: %(default)s)"
-    )
+    command.set_defaults(do=lambda options: ask(do, options), refuse=command.error)
+    add_url(command, argparse.SUPPRESS)  # what was said before the command holds
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--csv", action="store_true", help="print CSV instead of a table")
     return command
+
+
+def add_url(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument("--url", default=default, help=f"where the service is (default: DIGITS_URL, or else {URL})")
 
 
 def ask(do: Callable[[Client, argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -116,6 +124,8 @@ def add_read(command: argparse.ArgumentParser) -> None:
     expected = command.add_mutually_exclusive_group()
     expected.add_argument("--expect", type=int, metavar="N", help="how many digits each number has")
     expected.add_argument("--pattern", help="what each number looks like, such as '[0-9]{4,6}'")
+    where = "left,top,width,height in pixels of a place with one number; may be given again for another"
+    command.add_argument("--boxes", type=box, action="append", default=[], metavar="BOX", help=where)
     command.add_argument("--annotate", metavar="OUT", help="draw what was read into a copy of the image")
 
 
@@ -123,14 +133,14 @@ def add_evaluate(command: argparse.ArgumentParser, files: object) -> None:
     what = "folder or zip with labels.csv (columns file and label) or folders 0 to 9, or .npz with x_test and y_test"
     labelled = command.add_argument("set", metavar="SET", help=what)
     setattr(labelled, "complete", files)  # noqa: B010  # as above
-    command.add_argument("--worst", type=int, default=10, metavar="N", help="mistakes to list (default: 10)")
-    command.add_argument("--at-least", type=float, default=0.0, metavar="SHARE", help="that must be right, as in 0.99")
+    command.add_argument("--worst", type=count, default=10, metavar="N", help="mistakes to list (default: 10)")
+    command.add_argument("--at-least", type=share, default=0.0, metavar="SHARE", help="that must be right, as in 0.99")
 
 
 def add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     how = 'for bash: eval "$(digits completion bash)" in .bashrc; needs shtab: pip install "digits-client[completion]"'
     command = commands.add_parser("completion", help="print what completes commands in a shell", description=how)
-    command.set_defaults(do=complete)
+    command.set_defaults(do=complete, refuse=command.error)
     command.add_argument("shell", choices=SHELLS)
 
 
@@ -141,6 +151,29 @@ def complete(options: argparse.Namespace) -> int:
         raise ImportError('this takes shtab: pip install "digits-client[completion]"') from exc
     print(shtab.complete(parser(shtab.FILE), options.shell))
     return 0
+
+
+# --- values of options --------------------------------------------------------------------------
+
+
+def share(text: str) -> float:
+    with suppress(ValueError):
+        if 0 <= (value := float(text)) <= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1, such as 0.99")
+
+
+def count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def box(text: str) -> Box:
+    try:
+        return read_box([int(number) for number in text.split(",")])
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not left,top,width,height, such as 12,40,180,36") from exc
 
 
 if __name__ == "__main__":

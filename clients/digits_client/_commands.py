@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from digits_client import _evaluate
 from digits_client._annotate import annotate
-from digits_client._answers import Prediction, Reading
+from digits_client._answers import Line, Prediction, Reading
 from digits_client._client import Client
 from digits_client._evaluate import Evaluation, answer_of, as_matrix
 from digits_client._images import ImageLike, find
@@ -23,7 +23,7 @@ from digits_client._sets import opened
 T = TypeVar("T", Prediction, Reading)
 
 PREDICTED = ("image", "digit", "confidence", "note")
-READ = ("image", "text", "confidence", "note")
+READ = ("image", "line", "text", "fits", "confidence", "note")
 MISTAKEN = ("image", "label", "answer", "confidence", "note")
 FIELDS = ("name", "value")
 EVALUATED = ("image", "label", "answer", "confidence", "note", "right")
@@ -37,7 +37,8 @@ def predict(client: Client, options: Namespace) -> int:
 
 
 def read(client: Client, options: Namespace) -> int:
-    named = answered(options.images, partial(client.read_each, expect=options.expect, pattern=options.pattern))
+    wished = {name: getattr(options, name) for name in ("expect", "pattern", "boxes", "threshold")}
+    named = answered(options.images, partial(client.read_each, **wished))
     rows = [(name, *row) for name, one in named for row in rows_of(one)]
     print_as(options, READ, rows, [asdict(one) | {"name": name} for name, one in named])
     if options.annotate and len(named) > 1:
@@ -62,10 +63,17 @@ def note_of(one: Prediction | Reading) -> str | None:
 
 
 def rows_of(one: Reading) -> list[Row]:
-    """Return a row for each line of digits."""
+    """Return a row for each line of digits, the first of which is number 1."""
     if one.error or not one.lines:
-        return [(None, None, note_of(one) or "no digits")]
-    return [(line.text, line.confidence, "does not fit" if line.fits is False else None) for line in one.lines]
+        return [(None, None, None, None, note_of(one) or "no digits")]
+    return [(at, line.text, line.fits, line.confidence, note_of_line(line)) for at, line in enumerate(one.lines, 1)]
+
+
+def note_of_line(line: Line) -> str | None:
+    """Say why a line is not what was hoped for."""
+    notes = ["does not fit"] if line.fits is False else []
+    notes += ["doubtful"] if "?" in line.text else []
+    return ", ".join(notes) or None
 
 
 def is_whole(one: Reading) -> bool:
@@ -113,7 +121,11 @@ def evaluate(client: Client, options: Namespace) -> int:
         print(as_json(summary(found, options.worst)))
     else:
         print(report(found, options.worst))
-    return int(found.accuracy < options.at_least)
+    if found.accuracy < options.at_least:
+        right = f"{found.right:,} of {len(samples):,} right"
+        print(f"digits: {right} are less than the share of {options.at_least:g} in --at-least", file=sys.stderr)
+        return 1
+    return 0
 
 
 def row_of(found: Evaluation, index: int) -> Row:

@@ -8,6 +8,7 @@ A *chunk* is images as they were given, some hundred at most, and of a few megab
 
 from __future__ import annotations
 
+import operator
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ def read_call(
 ) -> Call[Reading]:
     given = {"expect": expect, "pattern": pattern, "threshold": None if threshold is None else float(threshold)}
     params: dict[str, str | list[str]] = {key: str(value) for key, value in given.items() if value is not None}
-    params |= {"boxes": [",".join(map(str, box)) for box in boxes]} if len(boxes) else {}
+    params |= {"boxes": [as_text(box) for box in boxes]} if len(boxes) else {}
     return Call("read", params, are_pictures, spread_files, read_parts, read_readings, JSON, deadline, MOST_PAGES)
 
 
@@ -133,6 +134,17 @@ def are_many(images: object) -> bool:
 def are_pictures(images: object) -> bool:
     """Tell pictures from one, which any array is."""
     return isinstance(images, Iterable | AsyncIterable) and not isinstance(images, np.ndarray) and not is_one(images)
+
+
+def as_text(box: Box) -> str:
+    """Return a box as the service reads it. Raises `ValueError` for what is not four whole numbers."""
+    try:
+        left, top, width, height = map(operator.index, box)
+    except (TypeError, ValueError) as exc:
+        raise ValueError(
+            f"boxes are a list of (left, top, width, height), four whole numbers each, and not of {box!r}"
+        ) from exc
+    return f"{left},{top},{width},{height}"
 
 
 # --- chunks -------------------------------------------------------------------------------------
