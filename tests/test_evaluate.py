@@ -62,6 +62,20 @@ def test_a_set_is_the_same_in_any_form(tmp_path: Path) -> None:
     assert labels_in(table) == labels_in(zipped(table)) == expected
 
 
+@pytest.mark.parametrize("table", ["File,Label\r\n0.png,7\r\n", "\ufeffFILE;label;note\n0.png;7;a, b\n"])
+def test_a_table_may_come_from_a_spreadsheet(table: str, tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(png(IMAGES[0]))
+    (tmp_path / "labels.csv").write_bytes(table.encode())
+    assert labels_in(tmp_path) == [("0.png", "7")]
+
+
+def test_files_that_are_not_there_are_counted(tmp_path: Path) -> None:
+    for names, says in (("a", r"names 'a', which isn't there$"), ("abc", "which isn't there, and 2 more like it$")):
+        (tmp_path / "labels.csv").write_text("file,label\n" + "".join(f"{name},7\n" for name in names))
+        with pytest.raises(ValueError, match=says), opened(tmp_path):
+            pass
+
+
 def test_what_is_held_out_is_what_counts(tmp_path: Path) -> None:
     write_classes(tmp_path / "train", 30)
     write_classes(tmp_path / "test", 5)

@@ -83,7 +83,7 @@ def from_files(place: str, names: Sequence[str], read: Read) -> list[Sample]:
 def from_table(place: str, table: str, names: set[str], read: Read) -> list[Sample]:
     """Return what the columns `file` and `label` say; files are looked for beside the table."""
     try:
-        rows = list(csv.DictReader(io.StringIO(read(table).decode("utf-8-sig"))))
+        rows = as_rows(read(table).decode("utf-8-sig"))
     except (UnicodeDecodeError, csv.Error) as exc:
         raise ValueError(f"{place}: {TABLE} is not CSV in UTF-8: {exc}") from exc
     if not rows or not {"file", "label"} <= rows[0].keys():
@@ -91,10 +91,17 @@ def from_table(place: str, table: str, names: set[str], read: Read) -> list[Samp
     folder = table[: -len(TABLE)]
     missing = [row["file"] for row in rows if folder + (row["file"] or "") not in names]
     if missing:
-        raise ValueError(
-            f"{place}: {TABLE} names {missing[0]!r}, which isn't there, and {len(missing) - 1} more like it"
-        )
+        more = f", and {len(missing) - 1} more like it" if len(missing) > 1 else ""
+        raise ValueError(f"{place}: {TABLE} names {missing[0]!r}, which isn't there{more}")
     return [Sample(row["file"], row["label"] or "", partial(read, folder + row["file"])) for row in rows]
+
+
+def as_rows(text: str) -> list[dict[str, Any]]:
+    """Return the rows by the names of their columns in small letters; spreadsheets part them by ";" in some places."""
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",")
+    reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+    return list(reader)
 
 
 def from_arrays(path: Path) -> list[Sample]:
