@@ -159,5 +159,5 @@ def test_a_model_is_found_by_folder_version_file_and_folder_of_models(published:
     h5 = (published / version / bundle.H5_NAME).read_bytes()
     for name in (version, str(published / version), str(published), str(published / version / bundle.H5_NAME)):
         assert named.find(name, published).h5 == h5
-    with pytest.raises(BadBundle):
+    with pytest.raises(BadBundle, match="no version, folder or file no-such-version"):
         named.find("no-such-version", published)

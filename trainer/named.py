@@ -6,6 +6,7 @@ from pathlib import Path
 
 from digits import bundle
 from digits.bundle import Bundle
+from digits.errors import BadBundle
 
 
 def find(name: str, models: Path) -> Bundle:
@@ -16,6 +17,8 @@ def find(name: str, models: Path) -> Bundle:
     path = Path(name)
     if not path.exists():
         path = next((folder / name for folder in (models, bundle.DEFAULT_MODEL) if (folder / name).exists()), path)
+    if not path.exists():
+        raise BadBundle("missing", f"there is no version, folder or file {name}; versions are looked for in {models}")
     if path.is_file():
         return bundle.read_bare(path)
     path = path.resolve()  # a bundle knows its version by the name of its folder, which "." has not
