@@ -215,11 +215,14 @@ def published(folder: Path, h5: bytes) -> bundle.Bundle:
     return made
 
 
-def test_the_page_of_a_bundle_is_made_anew_with_practice(tmp_path: Path, h5: bytes) -> None:
+def test_the_page_of_a_bundle_is_made_anew_with_practice(
+    tmp_path: Path, h5: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = published(tmp_path, h5)
     (tmp_path / "practice.json").write_text(json.dumps(practice(made.version)))
     where = ["--models", tmp_path, "--practice", tmp_path / "practice.json", "--output", tmp_path / "new.html"]
     assert report.main([made.version, *map(str, where)]) == 0
+    assert capsys.readouterr().err == f"wrote {tmp_path / 'new.html'}\n"
     text = " ".join(Page((tmp_path / "new.html").read_text()).text)
     assert "98.40%" in text
     assert "2.45%" in text

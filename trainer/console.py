@@ -27,6 +27,11 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def reason(exc: Exception) -> str:
+    """Say what is wrong; of what the system refused, which file that was, and no numbers."""
+    return f"{exc.filename}: {exc.strerror}" if isinstance(exc, OSError) and exc.filename else str(exc)
+
+
 @contextmanager
 def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     """Note how long the block took."""

@@ -25,6 +25,7 @@ from digits.errors import Refused
 from trainer import named, plots
 from trainer.calibrate import BINS
 from trainer.config import Config
+from trainer.console import reason
 from trainer.evaluate import interval
 from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
 
@@ -327,18 +328,19 @@ def main(arguments: list[str]) -> int:
         practice = read_practice(given.practice, found.version) if given.practice else None
         given.output.write_bytes(render(found.manifest, read_history(found.path), read_pictures(found.path), practice))
     except (Refused, OSError, ValueError, KeyError, TypeError) as exc:
-        print(f"error: {exc}", file=sys.stderr)
+        print(f"error: {reason(exc)}", file=sys.stderr)
         return BAD_INPUT
-    print(f"wrote {given.output}", file=sys.stderr)
+    print(f"wrote {given.output.resolve()}", file=sys.stderr)
     return WRITTEN
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m trainer report", description="Make the page of a bundle anew.")
+    where = "where the page goes; the bundle keeps the one that it has (default: %(default)s)"
     made.add_argument("model", metavar="BUNDLE", help="folder of a bundle, version of one, or folder of models")
     made.add_argument("--models", type=Path, default=Config().output, help="where versions are (default: %(default)s)")
     made.add_argument("--practice", type=Path, metavar="FILE", help="what `make evaluate` wrote with --json")
-    made.add_argument("--output", type=Path, default=Path(bundle.REPORT_NAME), help="default: %(default)s")
+    made.add_argument("--output", type=Path, default=Path(bundle.REPORT_NAME), help=where)
     return made
 
 
