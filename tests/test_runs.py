@@ -67,7 +67,7 @@ def test_a_seed_that_fails_is_named_and_loses_no_other(tmp_path: Path, h5: bytes
     assert [item.figures is None for item in found] == [False, True, False]
     assert found[1].exit_code == 1
     assert "out of luck" in (tmp_path / "seed-1" / runs.LOG).read_text()
-    assert "seed 1 failed" in runs.line(found[1], tmp_path)
+    assert "seed 1 failed (exit code 1): RuntimeError: out of luck; " in runs.line(found[1], tmp_path)
     assert table(found).endswith("n = 2 of 3")
 
 

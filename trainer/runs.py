@@ -237,9 +237,16 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float | None]]:
 
 def line(run: Run, output: Path) -> str:
     if run.figures is None:
-        return f"seed {run.seed} failed (exit code {run.exit_code}); {folder_of(output, run.seed) / LOG} says why"
+        log = folder_of(output, run.seed) / LOG
+        return f"seed {run.seed} failed (exit code {run.exit_code}): {last_line(log)}; all of it is in {log}"
     missed = "" if run.exit_code == 0 else "; not served, its log says why, but counted"
     return f"seed {run.seed}: test accuracy {run.figures['accuracy']:.4f} in {run.figures['seconds']:.0f} s{missed}"
+
+
+def last_line(log: Path) -> str:
+    """Return what a training said last, which is why it failed, if it failed by itself."""
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((said for line in reversed(lines) if (said := line.strip())), "it said nothing")
 
 
 def table(runs: Sequence[Run]) -> str:
