@@ -209,7 +209,8 @@ def test_flags_that_make_no_sense_are_named_with_what_is_allowed(
     with pytest.raises(SystemExit) as caught:
         Config.from_args(arguments)
     assert caught.value.code == 2
-    assert f"{arguments[0]} must be {allowed}\n" in capsys.readouterr().err
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said == f"error: {arguments[0]} must be {allowed}; python -m trainer --help lists all flags"
 
 
 def test_all_that_is_allowed_is_taken() -> None:
@@ -224,6 +225,18 @@ def test_hyper_parameters_are_not_what_is_done_with_the_weights() -> None:
     )
     assert actions.hyper_parameters() == Config().hyper_parameters()
     assert replace(actions, outliers=1).hyper_parameters() == Config().hyper_parameters() | {"outliers": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["trian"], "error: there is no command trian, but compare, ensemble, report, runs; without one"),
+        (["--teacher", "nosuch.h5"], "error: nosuch.h5: No such file or directory"),
+    ],
+)
+def test_what_there_is_not_is_named(arguments: list[str], says: str, tmp_path: Path) -> None:
+    done = train(*arguments, "--output", str(tmp_path / "models"))
+    assert (done.returncode, done.stderr.startswith(says)) == (2, True)
 
 
 def test_quick_is_a_set_of_defaults() -> None:

@@ -18,6 +18,7 @@ from trainer.console import (
     PUBLISHED,
     check_output,
     published,
+    reason,
     say,
     say_tested,
     silence_imports,
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if given and given[0] in COMMANDS:
             return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
+        if given and not given[0].startswith("-"):
+            say(f"error: there is no command {given[0]}, but {', '.join(COMMANDS)}; without one, with flags, it trains")
+            return BAD_INPUT
         return train(Config.from_args(given))
     except ModuleNotFoundError as exc:
         if exc.name not in NEEDED:
@@ -56,7 +60,7 @@ def train(config: Config) -> int:
             network.load(teacher)
         return run(config, data, teacher)
     except (BadData, BadModel, BadArchitecture, OSError) as exc:
-        say(f"error: {exc}")
+        say(f"error: {reason(exc)}")
         return BAD_INPUT
     except KeyboardInterrupt:
         say("interrupted; nothing was published")

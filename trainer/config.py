@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from digits import bundle
 from trainer.augment import Variation
@@ -89,7 +89,7 @@ class Config:
     @classmethod
     def from_args(cls, arguments: list[str] | None = None) -> Self:
         """Read the command line; a flag that makes no sense ends the program with exit code 2."""
-        parser = argparse.ArgumentParser(
+        parser = Parser(
             prog="python -m trainer",
             description="Train a digit classifier, prove it, and publish it for the service. Exit codes: 0 published, "
             "1 trained but not good enough to be served, 2 bad data or flags.",
@@ -141,6 +141,13 @@ class Config:
         if self.teacher is None or teacher is None:
             return told | {"teacher": None}
         return told | {"teacher": {"file": self.teacher.name, "sha256": bundle.hash_of(teacher)}}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, which thirty flags before it would hide."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; {self.prog} --help lists all flags\n")
 
 
 def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str) -> None:
