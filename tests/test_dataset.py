@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from digits_client._sets import opened
 from tests.models import mnist, png
 from trainer import dataset
 from trainer.dataset import ARRAYS, IDX_NAMES, BadData
@@ -38,6 +39,15 @@ def write_classes(folder: Path, pixels: NDArray[np.uint8], labels: NDArray[np.ui
     for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
         (folder / str(label) / f"{index:03}.png").write_bytes(png(image))
+
+
+def write_table(folder: Path, labels: list[Any], head: str = "file,label", separator: str = ",") -> Path:
+    folder.mkdir()
+    for index, image in enumerate(IMAGES[: len(labels)]):
+        (folder / f"{index:03}.png").write_bytes(png(image))
+    rows = [f"{index:03}.png{separator}{label}" for index, label in enumerate(labels)]
+    (folder / "labels.csv").write_text("\n".join([head, *rows]), encoding="utf-8")
+    return folder
 
 
 def load(path: Path | None) -> dataset.Dataset:
@@ -81,6 +91,20 @@ def test_a_folder_of_classes_without_a_test_set_gives_a_sixth(tmp_path: Path) ->
     train, test = dataset.load_parts(tmp_path)
     assert len(train) + len(test) == 200
     assert np.bincount(test.labels).tolist() == (np.bincount(LABELS) // 6).tolist()
+
+
+@pytest.mark.parametrize("form", [("file,label", ","), ("\ufeffFile;Label", ";")])
+def test_a_folder_with_a_table_is_the_same_as_one_by_class(tmp_path: Path, form: tuple[str, str]) -> None:
+    """And the same as the client reads to evaluate."""
+    write_classes(tmp_path / "by_class", IMAGES, LABELS)
+    folder = write_table(tmp_path / "mine", list(LABELS), *form)
+    for found, expected in zip(dataset.load_parts(folder), dataset.load_parts(tmp_path / "by_class"), strict=True):
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+    with opened(folder) as samples:
+        assert [(sample.name, sample.label) for sample in samples] == [
+            (f"{index:03}.png", str(label)) for index, label in enumerate(LABELS)
+        ]
 
 
 def test_the_split_is_stratified_and_seeded() -> None:
@@ -148,6 +172,12 @@ def classes(spoil: Callable[[Path], object]) -> Callable[[Path], Path]:
     return write
 
 
+def table(content: str) -> Callable[[Path], Path]:
+    """Return a writer of a folder that holds a table and nothing else."""
+    write = raw("labels.csv", content.encode("latin-1"))
+    return lambda folder: write(folder).parent
+
+
 def empty(folder: Path, keep: int = 0) -> None:
     for file in sorted(folder.iterdir())[keep:]:
         file.unlink()
@@ -195,7 +225,17 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "a class is too small": (
         classes(lambda folder: empty(folder / "3", keep=5)),
-        "3: has fewer than 6 images",
+        "has fewer than 6 images of 3,",
+    ),
+    "a table without images": (table("file,label\n"), r"labels\.csv: must have the columns file and label"),
+    "a table of other columns": (table("name,digit\na.png,7\n"), r"labels\.csv: must have the columns"),
+    "a table that is not UTF-8": (table("file,label\n\xff.png,7\n"), "is not CSV in UTF-8"),
+    "a table of letters": (table("file,label\na.png,A\n"), "the label of a.png is 'A'"),
+    "a table of numbers": (table("file,label\na.png,24\n"), "the label of a.png is '24'"),
+    "a table of what is not there": (table("file,label\na.png,7\n"), r"a\.png: cannot be read \(No such file"),
+    "a name that holds a zero": (table("file,label\na\0.png,7\n"), "null"),
+    "a table without a digit": (
+        lambda folder: write_table(folder / "mine", [label % 9 for label in LABELS]), "has no image of 9",
     ),
 }  # fmt: skip
 

@@ -40,8 +40,8 @@ def setting(default: Any, help: str, *, in_manifest: bool = True) -> Any:
 @dataclass(frozen=True, slots=True)
 class Config:
     data: Path | None = setting(
-        None, "an .npz with x_train, y_train, x_test and y_test, a folder of IDX files, or a folder of train/ and "
-        "test/ images by class; the MNIST that comes with the project if not given", in_manifest=False
+        None, "an .npz with x_train, y_train, x_test and y_test, a folder of IDX files, of train/ and test/ images "
+        "by class, or of images with labels.csv; the MNIST that comes with the project if not given", in_manifest=False
     )  # fmt: skip
     output: Path = setting(Path("models"), "where the bundle is published", in_manifest=False)
     recipe: str = setting("standard", "other defaults: " + ", ".join(RECIPES))

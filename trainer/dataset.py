@@ -1,6 +1,6 @@
 """Load labelled digits, check them, and hold a validation set out.
 
-    .npz | folder of IDX files | folder of images by class  ->  Arrays  ->  split  ->  Dataset
+    .npz | folder of IDX files | of images by class | of images with labels.csv  ->  Arrays  ->  split  ->  Dataset
 
 Whatever is wrong with the files is said in one sentence that names the file: `BadData`. This
 module knows nothing of networks.
@@ -8,13 +8,16 @@ module knows nothing of networks.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
 import math
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits import image
-from digits.errors import BadImage
 from digits.image import SIDE, Pixels
 from digits.network import CLASSES
 
 MNIST = Path(__file__).parent / "data" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
-FORMS = "data is an .npz, a folder of IDX files, or a folder of images by class"
+TABLE = "labels.csv"
+FORMS = f"data is an .npz, or a folder of IDX files, of images by class, or of images with {TABLE}"
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 IDX_NAMES = {
     "x_train": "train-images-idx3-ubyte",
@@ -104,7 +107,9 @@ def load_parts(path: Path | None) -> tuple[Part, Part]:
         return load_npz(MNIST)
     try:
         if path.is_dir():
-            return load_idx(path) if any(find_idx(path, name) for name in IDX_NAMES.values()) else load_folder(path)
+            if any(find_idx(path, name) for name in IDX_NAMES.values()):
+                return load_idx(path)
+            return load_table(path / TABLE) if (path / TABLE).exists() else load_folder(path)
         if path.exists():
             return load_npz(path)
     except OSError as exc:  # no permission, a name too long, a disk that fails
@@ -202,11 +207,15 @@ def load_folder(folder: Path) -> tuple[Part, Part]:
     """Load `train/0 … 9/` and `test/0 … 9/`, or `0/ … 9/` alone, of which every sixth image is for testing."""
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         return load_classes(folder / "train"), load_classes(folder / "test")
-    whole = load_classes(folder)
+    return with_test_set(folder, load_classes(folder))
+
+
+def with_test_set(name: Path, whole: Part) -> tuple[Part, Part]:
+    """Take every sixth image of each digit for testing; those of a digit lie together."""
     index = np.arange(len(whole))
     for digit in range(CLASSES):
         if np.count_nonzero(whole.labels == digit) < TEST_SHARE:
-            raise BadData(f"{folder / str(digit)}: has fewer than {TEST_SHARE} images, too few to test and train on")
+            raise BadData(f"{name}: has fewer than {TEST_SHARE} images of {digit}, too few to test and train on")
     ranks = np.concatenate([np.arange(np.count_nonzero(whole.labels == digit)) for digit in range(CLASSES)])
     tested = ranks % TEST_SHARE == TEST_SHARE - 1
     return whole.take(index[~tested]), whole.take(index[tested])
@@ -228,10 +237,49 @@ def iterate_classes(folder: Path) -> Iterator[tuple[Pixels, int]]:
         if not files:
             raise BadData(f"{classes}: the folder is empty")
         for file in files:
-            try:
-                yield image.read(file.read_bytes()), digit
-            except (BadImage, OSError) as exc:
-                raise BadData(f"{file}: {exc}") from exc
+            yield read_image(file), digit
+
+
+def read_image(file: Path) -> Pixels:
+    try:
+        return image.read(file.read_bytes())
+    except OSError as exc:
+        raise BadData(f"{file}: cannot be read ({exc.strerror or exc})") from exc
+    except ValueError as exc:  # it is no image, or its name holds what no name can
+        raise BadData(f"{file}: {exc}") from exc
+
+
+# --- images with labels.csv ---------------------------------------------------------------------
+
+
+def load_table(table: Path) -> tuple[Part, Part]:
+    """Load the images that a table of `file` and `label` names, of which every sixth of a digit is for testing."""
+    pairs = sorted(iterate_table(table), key=itemgetter(1))
+    labels = np.array([label for _, label in pairs], np.uint8)
+    return with_test_set(table, checked(table, table, np.stack([pixels for pixels, _ in pairs]), labels))
+
+
+def iterate_table(table: Path) -> Iterator[tuple[Pixels, int]]:
+    for row in read_rows(table):
+        name, label = row["file"] or "", row["label"] or ""
+        if label not in {str(digit) for digit in range(CLASSES)}:
+            raise BadData(f"{table}: the label of {name} is {label!r}; to train takes one digit for each image")
+        yield read_image(table.parent / name), int(label)
+
+
+def read_rows(table: Path) -> list[dict[str, str | None]]:
+    """Read what `digits evaluate` reads, also as spreadsheets write it: by ";", or with capitals in the names."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",")
+        reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise BadData(f"{table}: is not CSV in UTF-8 ({exc})") from exc
+    if not rows or not {"file", "label"} <= rows[0].keys():
+        raise BadData(f"{table}: must have the columns file and label, and at least one row")
+    return rows
 
 
 # --- checks -------------------------------------------------------------------------------------
