@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digits.cuts import Candidate, Cuts
+from digits.cuts import FREE, Candidate, Cuts
 from digits.network import DIGITS, PRESENCE, Judgements, Probabilities
 from digits.pattern import ANYTHING, Digits, Pattern
 
@@ -105,7 +105,9 @@ def take(arrivals: list[Arrivals], cuts: Cuts, pattern: Pattern, index: int, row
     likeliest: dict[Digits, tuple[Token, float]] = {}
     for state, arrival in arrivals[at].items():
         if is_mark(candidate):
-            arrive(there, state, Arrival(arrival.cost + MARK + crossed, (at, state), Token(index)))
+            # What only a cut through ink makes small is a piece of something, and left out: of a letter, say.
+            small = Token(index) if stands_free(cuts, candidate) else Token(None, left_out=candidate.area)
+            arrive(there, state, Arrival(arrival.cost + MARK + crossed, (at, state), small))
         if state < pattern.end:
             digits = pattern.steps[state].digits
             if digits not in likeliest:
@@ -131,6 +133,11 @@ def is_mark(candidate: Candidate) -> bool:
     """Tell whether a candidate is a single piece, and so small that it may be a comma, a point or a dash."""
     alone = candidate.end - candidate.start == 1
     return alone and candidate.tall < MARK_TALL and candidate.area < MARK_AREA
+
+
+def stands_free(cuts: Cuts, candidate: Candidate) -> bool:
+    """Tell whether there is paper to both sides of a candidate."""
+    return max(cuts.costs[candidate.start], cuts.costs[candidate.end]) <= FREE
 
 
 def traced(arrivals: Sequence[dict[int, Arrival]], end: tuple[int, int]) -> list[Token]:

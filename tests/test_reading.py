@@ -194,6 +194,15 @@ def test_a_small_piece_is_a_mark_and_dirt_is_left_out() -> None:
     assert [(token.candidate, token.digit) for token in tokens or []] == [(0, 5), (1, None), (None, None)]
 
 
+def test_a_small_piece_that_was_cut_off_counts_as_left_out() -> None:
+    cuts = Cuts([0.0, 1.0, 0.0], [1.0, 0.1], [piece(0, 1), piece(1, 2, 0.2, 0.1)], PIXELS[:2])
+    tokens = best_reading(cuts, np.stack([sure(5, 1.0), sure(1, 0.3)]))
+    assert [(token.candidate, token.digit, token.left_out) for token in tokens or []] == [
+        (0, 5, 0.0),
+        (None, None, 0.1),
+    ]
+
+
 # --- whole pictures -----------------------------------------------------------------------------
 
 NUMBERS = ["90210", "1234", "77", "5", "30062", "8816", "440", "2718281", "69", "13579", "0246", "99"]
