@@ -377,6 +377,23 @@ async def test_an_answer_without_end_is_left() -> None:
         assert body.taken == 2 * (65 << 20)
 
 
+@pytest.mark.anyio
+async def test_an_answer_is_never_unpacked() -> None:
+    """A few kilobytes would become gigabytes before anyone could count them."""
+    body = Endless()
+
+    def packed(request: httpx.Request) -> httpx.Response:
+        assert request.headers["accept-encoding"] == "identity"
+        return httpx.Response(200, stream=body, headers={"content-encoding": "gzip, gzip"})
+
+    with client_of(packed) as client, pytest.raises(BadAnswer, match=r"packed \(gzip, gzip\)"):
+        client.predict(MANY[0])
+    async with AsyncClient(transport=httpx.MockTransport(packed)) as asynchronous:
+        with pytest.raises(BadAnswer, match=r"packed \(gzip, gzip\)"):
+            await asynchronous.predict(MANY[0])
+    assert body.taken == 0
+
+
 class Slow(BaseHTTPRequestHandler):
     """Answers a GET at once, on connections that it counts, and a POST byte after byte without end."""
 

@@ -324,7 +324,7 @@ ManyImages = Iterable[ImageLike] | AsyncIterable[ImageLike]
 
 def http_options(url: str, api_key: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of an httpx client: those given, the address, and headers. Raises `Unreachable`."""
-    headers = httpx.Headers({"user-agent": f"digits-client/{__version__}"})
+    headers = httpx.Headers({"user-agent": f"digits-client/{__version__}", "accept-encoding": "identity"})
     headers.update({"authorization": f"Bearer {api_key}"} if api_key else {})
     headers.update(options.get("headers"))
     return options | {"base_url": address(url), "headers": headers}

@@ -46,6 +46,7 @@ class Threads:
         with self._http.stream(
             request.method, request.path, timeout=least(self._timeout, seconds), **request.options
         ) as response:
+            refuse_packed(response)
             body = bytearray()
             for piece in in_time(response.iter_bytes(), end):
                 extend(body, piece)
@@ -95,6 +96,7 @@ class Tasks:
                     request.method, request.path, timeout=least(self._timeout, seconds), **request.options
                 ) as response,
             ):
+                refuse_packed(response)
                 body = bytearray()
                 async for piece in response.aiter_bytes():
                     extend(body, piece)
@@ -137,6 +139,13 @@ def least(timeout: float | None, seconds: float) -> float | None:
 def answer(response: httpx.Response, body: bytearray) -> Answer:
     asked = response.url.copy_with(query=None, userinfo=b"")  # for people to see, and so without a password
     return Answer(response.status_code, response.headers, bytes(body), str(asked))
+
+
+def refuse_packed(response: httpx.Response) -> None:
+    """Raises `BadAnswer` for a body that httpx would unpack, to any size, before its bytes could be counted."""
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise BadAnswer(f"the answer is packed ({encoding[:40]}), which was not asked for; did a gateway do that?")
 
 
 def extend(body: bytearray, piece: bytes) -> None:
