@@ -395,7 +395,7 @@ async def test_an_answer_is_never_unpacked() -> None:
 
 
 class Slow(BaseHTTPRequestHandler):
-    """Answers a GET at once, on connections that it counts, and a POST byte after byte without end."""
+    """Answers a GET at once, on connections that it counts, and a POST without end: with its body, or before it."""
 
     protocol_version = "HTTP/1.1"
     connections: set[tuple[str, int]]
@@ -406,10 +406,13 @@ class Slow(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def do_POST(self) -> None:
-        self.begin(length=1 << 40)
+        endless = b"HTTP/1.1 102 Processing\r\n\r\n"
+        if self.path == "/predict":
+            self.begin(length=1 << 40)
+            endless = b" "
         with suppress(OSError):  # the client hangs up
             while True:
-                self.wfile.write(b" ")
+                self.wfile.write(endless)
 
     def begin(self, length: int) -> None:
         self.send_response(200)
@@ -441,6 +444,8 @@ async def test_a_deadline_holds_for_an_answer_without_end_on_a_loop(slow: str) -
     async with AsyncClient(slow) as client:
         with pytest.raises(TimedOut):
             await client.predict(b"x", deadline=0.2)
+        with pytest.raises(TimedOut):
+            await client.read(b"x", deadline=0.2)
 
 
 def test_connections_are_kept(slow: str) -> None:

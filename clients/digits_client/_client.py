@@ -57,7 +57,9 @@ class Client:
 
     Connections are kept. A request whose connection fails, or that is answered 429, 502, 503 or 504, is sent again up
     to `retries` times, after a moment that grows, or as long as the service's `Retry-After` says. `timeout` is in
-    seconds, for each wait on the network; None waits for ever.
+    seconds, for each wait on the network; None waits for ever. A `deadline` bounds each wait, too, and is looked at
+    before each request and whenever some of a body has come; a server that sends its headers byte by byte can thus hold
+    a call for longer. An `AsyncClient` breaks off whatever it waits for.
 
     `api_key` goes out as `Authorization: Bearer …`, for a gateway in front: the service itself knows no keys. Further
     options go to `httpx.Client`: headers, verify, cert, proxy, transport and so on. Every method raises `DigitsError`;

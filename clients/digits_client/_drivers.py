@@ -40,6 +40,7 @@ class Threads:
         self._pool: ThreadPoolExecutor | None = None
 
     async def send(self, request: Request, seconds: float) -> Answer:
+        """Takes longer where bytes that are no body come one by one: to httpx a time is that of one read."""
         if self._stopped.is_set():
             raise Stopped
         end = time.monotonic() + seconds
