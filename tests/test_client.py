@@ -280,6 +280,42 @@ def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[D
 
 
 @pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("digit", {"a": 1}), ("digit", "7"), ("digit", 7.5), ("confidence", "x"), ("confidence", None),
+        ("confidence", 10**400), ("probabilities", "abc"), ("probabilities", None), ("reason", [1]),
+        ("presence", [0.5]), ("explanation", "x"), ("error", "x"), ("error", {"code": 1, "message": "x"}),
+        ("error", {"code": "broken", "message": None}),
+    ],
+)  # fmt: skip
+def test_a_prediction_of_other_types_is_none(field: str, value: Any) -> None:
+    item = PREDICTION | {"alternatives": [], field: value}
+    with answering(200, {"model": IDENTITY, "predictions": [item]}) as client, pytest.raises(BadAnswer):
+        client.predict(b"x")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("text", None), ("text", 5), ("confidence", "x"), ("box", [1]), ("box", [1, 2, 3, "x"]), ("digits", [7])],
+)
+def test_a_reading_of_other_types_is_none(field: str, value: Any) -> None:
+    line = {"text": "1", "confidence": 0.5, "fits": None, "box": [0, 0, 1, 1], "digits": [], "marks": []}
+    item = {"index": 0, "text": "1", "confidence": 0.5, "lines": [line]}
+    with answering(200, {"model": IDENTITY, "images": [item]}) as client:
+        assert client.read(b"x").text == "1"
+    other = item | {"lines": [line | {field: value}]}
+    with answering(200, {"model": IDENTITY, "images": [other]}) as client, pytest.raises(BadAnswer):
+        client.read(b"x")
+
+
+@pytest.mark.parametrize(("field", "value"), [("uptime", None), ("uptime", "x"), ("reason", 1), ("model", [1])])
+def test_health_of_other_types_is_none(field: str, value: Any) -> None:
+    body = {"status": "ok", "model": IDENTITY, "reason": None, "uptime": 1.5}
+    with answering(200, body | {field: value}) as client, pytest.raises(BadAnswer, match="/health"):
+        client.health()
+
+
+@pytest.mark.parametrize(
     "body",
     [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x02\x00{(", array_of("1" + "0" * 15), array_of("9" * 30), array_of("-1")],
 )

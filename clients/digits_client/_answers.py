@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from operator import index as whole
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ ADVICE = {  # where what answered gave no reason that we can read
     503: "a gateway answered, but not the service behind it; is that running?",
     504: "a gateway answered, but not the service behind it; is that too busy?",
 }
+WRONG = (KeyError, TypeError, ValueError, OverflowError)  # in what was answered; the last of float(10**400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ def read_items(
         model = read_identity(body["model"])
         in_order = [item["index"] for item in body[field]] == list(range(len(names)))
         found = [read(item, start + at, names[at], model) for at, item in enumerate(body[field])] if in_order else []
-    except (KeyError, TypeError, ValueError, OverflowError) as exc:  # the last of int(Infinity)
+    except WRONG as exc:
         raise BadAnswer(f"the answer is not one of this service: {exc!r}") from exc
     if not in_order:
         raise BadAnswer("the answer has other images, or has them in another order")
@@ -170,44 +172,67 @@ def read_items(
 def read_prediction(item: dict[str, Any], index: int, name: str | None, model: Identity) -> Prediction:
     """Read one entry; fields that this client doesn't know are those of a newer service."""
     if "error" in item:
-        error = ItemError(item["error"]["code"], item["error"]["message"])
-        return Prediction(index, name, None, None, None, error, model)
-    probabilities = tuple(item["probabilities"])
+        return Prediction(index, name, None, None, None, read_error(item["error"]), model)
+    probabilities = tuple(map(float, item["probabilities"]))
     alternatives = read_pairs(item.get("alternatives", ()))
     return Prediction(
-        index, name, item["digit"], item["confidence"], probabilities, None, model,
-        item.get("reason"), alternatives, item.get("explanation"), item.get("presence"),
+        index, name, given(whole, item["digit"]), float(item["confidence"]), probabilities, None, model,
+        given(text, item.get("reason")), alternatives, given(fields, item.get("explanation")),
+        given(float, item.get("presence")),
     )  # fmt: skip
 
 
 def read_reading(item: dict[str, Any], index: int, name: str | None, model: Identity) -> Reading:
     if "error" in item:
-        error = ItemError(item["error"]["code"], item["error"]["message"])
-        return Reading(index, name, None, None, (), error, model)
+        return Reading(index, name, None, None, (), read_error(item["error"]), model)
     lines = tuple(read_line(line) for line in item["lines"])
-    return Reading(index, name, item["text"], item["confidence"], lines, None, model)
+    return Reading(index, name, text(item["text"]), float(item["confidence"]), lines, None, model)
+
+
+def read_error(error: dict[str, Any]) -> ItemError:
+    return ItemError(text(error["code"]), text(error["message"]))
 
 
 def read_line(line: dict[str, Any]) -> Line:
-    digits = tuple(
-        ReadDigit(digit["digit"], digit["confidence"], read_box(digit["box"]), read_pairs(digit["alternatives"]))
-        for digit in line["digits"]
-    )
-    marks = tuple(Mark(mark["mark"], mark["after"], read_box(mark["box"])) for mark in line["marks"])
-    return Line(line["text"], line["confidence"], line["fits"], read_box(line["box"]), digits, marks)
+    digits = tuple(read_digit(digit) for digit in line["digits"])
+    marks = tuple(Mark(text(mark["mark"]), whole(mark["after"]), read_box(mark["box"])) for mark in line["marks"])
+    fits = given(bool, line["fits"])
+    return Line(text(line["text"]), float(line["confidence"]), fits, read_box(line["box"]), digits, marks)
+
+
+def read_digit(digit: dict[str, Any]) -> ReadDigit:
+    alternatives = read_pairs(digit["alternatives"])
+    return ReadDigit(given(whole, digit["digit"]), float(digit["confidence"]), read_box(digit["box"]), alternatives)
 
 
 def read_box(box: Sequence[int]) -> Box:
-    left, top, width, height = box
+    left, top, width, height = map(whole, box)
     return left, top, width, height
 
 
 def read_pairs(alternatives: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
-    return tuple((int(digit), float(probability)) for digit, probability in alternatives)
+    return tuple((whole(digit), float(probability)) for digit, probability in alternatives)
 
 
 def read_identity(model: dict[str, Any]) -> Identity:
-    return Identity(model["version"], model["sha256"])
+    return Identity(text(model["version"]), text(model["sha256"]))
+
+
+def given(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
+def text(value: Any) -> str:
+    """Take nothing but what is text already, as `whole` does with whole numbers. Raises `TypeError`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.40} where there should be text")
+    return value
+
+
+def fields(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.40} where there should be fields")
+    return value
 
 
 def read_rows(answer: Answer, names: Sequence[str | None], start: int) -> list[NDArray[np.float32]]:
@@ -231,8 +256,8 @@ def read_health(answer: Answer) -> Health:
         raise refusal(answer, body)
     try:
         model = read_identity(body["model"]) if body["model"] else None
-        return Health(body["status"] == "ok", model, body["reason"], body["uptime"])
-    except (KeyError, TypeError) as exc:
+        return Health(body["status"] == "ok", model, given(text, body["reason"]), float(body["uptime"]))
+    except WRONG as exc:
         raise BadAnswer(f"the answer to /health is not one of this service: {exc!r}") from exc
 
 
