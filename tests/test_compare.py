@@ -96,6 +96,10 @@ def test_nothing_is_said_of_a_model_of_the_same_data_and_split() -> None:
         ({"version": "bare-1"}, "test", "nothing says"),
         (manifest("cd"), "test", "other data"),
         (manifest(validation=0.3), "validation", "--validation 0.3"),
+        (manifest(validation="x"), "validation", "nothing says which images"),
+        (manifest(validation=None), "validation", "nothing says which images"),
+        (manifest(validation=10**400), "validation", "nothing says which images"),
+        (manifest() | {"data": {"source": ["own.npz"]}}, "test", "other data (from somewhere)"),
     ],
 )
 def test_a_model_that_may_know_the_images_is_named(facts: dict[str, Any], on: str, said: str) -> None:
@@ -106,6 +110,14 @@ def test_a_model_that_may_know_the_images_is_named(facts: dict[str, Any], on: st
 
 def test_another_split_matters_to_the_validation_set_alone() -> None:
     assert caveats(manifest(validation=0.3), dataset("ab"), Config(), "test") == []
+
+
+def test_words_of_others_are_shown_short_and_harmless() -> None:
+    source = "own\n\x1b[31mred" + "x" * 3000
+    (found,) = caveats({"version": "v\r1", "data": {"source": source}}, dataset("ab"), Config(), "test")
+    assert found.startswith("v?1 was trained on other data (own??[31mredxxx")
+    assert found.isprintable()
+    assert len(found) < 200
 
 
 # --- the command --------------------------------------------------------------------------------

@@ -176,9 +176,20 @@ def test_a_comparison_knows_what_its_members_were_trained_on() -> None:
     same, other = ({"version": sha, "data": {"sha256": sha}} for sha in ("ab", "cd"))
     assert caveats({"version": "e", "members": [same, same]}, data, Config(), "test") == []
     (line,) = caveats({"version": "e", "data": {"sha256": "ab"}, "members": [same, "?"]}, data, Config(), "test")
-    assert line.startswith("nothing says what None was trained on")
+    assert line.startswith("nothing says what a model without a name was trained on")
     (line,) = caveats({"version": "e", "data": {"sha256": "ab"}, "members": [same, other]}, data, Config(), "test")
     assert line.startswith("cd was trained on other data")
+
+
+def test_of_a_member_nothing_is_kept_that_is_no_number(h5: bytes, tmp_path: Path) -> None:
+    test = {"accuracy": 10**400, "loss": "x", "images": 300}
+    training = {"validation": 10**400, "strength": 0.5, "hidden": None}
+    found = models.publish(tmp_path, h5, golden=False, test=test, training=training)
+    part = Part(PIXELS[:10], LABELS[:10])
+    member = ensemble.Member(found, network.load(h5)(part.pixels))
+    assert ensemble.as_facts(member, part)["test"] == {"images": 300}
+    config = ensemble.as_trained(Config(), [found.manifest, found.manifest])
+    assert (config.validation, config.strength, config.hidden) == (Config().validation, 0.5, Config().hidden)
 
 
 @pytest.mark.anyio

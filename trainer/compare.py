@@ -23,6 +23,7 @@ from digits.network import Network
 from trainer import dataset, named
 from trainer.config import Config
 from trainer.dataset import BadData, Dataset, Part
+from trainer.foreign import is_number, part, word
 
 COMPARED, BAD_INPUT = 0, 2  # exit codes
 SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
@@ -99,19 +100,26 @@ def sentence(comparison: Comparison, first: str, second: str) -> str:
 
 def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[str]:
     """Say why a model, or a member of an ensemble, may have been trained on the images of a part, if it may."""
-    if isinstance(members := manifest.get("members"), list):
-        known = [member if isinstance(member, dict) else {} for member in members]
-        return [line for member in known for line in caveats(member, data, config, on)]
-    facts, training = (found if isinstance(found := manifest.get(key), dict) else {} for key in ("data", "training"))
-    name = manifest.get("version")
+    members = manifest.get("members")
+    known = members if isinstance(members, list) else [manifest]
+    found = [caveat(one if isinstance(one, dict) else {}, data, config, on) for one in known]
+    return [line for line in found if line]
+
+
+def caveat(manifest: Manifest, data: Dataset, config: Config, on: str) -> str | None:
+    facts, training = part(manifest, "data"), part(manifest, "training")
+    name = word(manifest.get("version"), "a model without a name")
     if not facts:
-        return [f"nothing says what {name} was trained on; it may know these images"]
+        return f"nothing says what {name} was trained on; it may know these images"
     if facts.get("sha256") != data.sha256:
-        return [f"{name} was trained on other data ({facts.get('source')}), which may hold some of these images"]
+        source = word(facts.get("source"), "from somewhere")
+        return f"{name} was trained on other data ({source}), which may hold some of these images"
     held = training.get("validation", config.validation)
-    if held != config.validation and on == "validation":
-        return [f"{name} was trained with --validation {held:g}, so that it may know these images"]
-    return []
+    if held == config.validation or on != "validation":
+        return None
+    if is_number(held) and 0 < held < 1:
+        return f"{name} was trained with --validation {held:g}, so that it may know these images"
+    return f"nothing says which images {name} was not trained on; it may know these"
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -123,8 +131,8 @@ def main(arguments: list[str]) -> int:
     try:
         first, second = (named.find(name, given.models) for name in (given.first, given.second))
         data = dataset.load(given.data, validation=config.validation)
-        part: Part = getattr(data, given.on)
-        comparison = mcnemar(*(right(network.load(model.h5), part) for model in (first, second)))
+        asked: Part = getattr(data, given.on)
+        comparison = mcnemar(*(right(network.load(model.h5), asked) for model in (first, second)))
     except (BadData, Refused) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return BAD_INPUT

@@ -36,6 +36,7 @@ from trainer.console import (
     timed,
 )
 from trainer.dataset import BadData, Dataset, Part
+from trainer.foreign import is_number, part
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds
     from trainer.averaging import Ensemble
@@ -240,13 +241,3 @@ def as_facts(member: Member, validation: Part) -> Manifest:
         "validation": {"accuracy": accuracy(member.answers, validation), "images": len(validation)},
         "test": {name: test[name] for name in FIGURES if is_number(test.get(name))},
     }
-
-
-def part(manifest: Manifest, name: str) -> Manifest:
-    """Return a part of a manifest; an empty one if there is none, as of a `.h5` alone."""
-    found = manifest.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

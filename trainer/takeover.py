@@ -13,8 +13,10 @@ from digits.bundle import Manifest
 from digits.errors import Refused
 from digits.network import Network
 from trainer import compare
+from trainer.compare import Right
 from trainer.config import Config
 from trainer.dataset import Dataset
+from trainer.foreign import word
 
 Facts = Mapping[str, Any]  # what a manifest keeps of the comparison
 
@@ -26,12 +28,18 @@ def compare_with_served(challenger: Network, facts: Manifest, data: Dataset, con
     challenger. "caveats" say why either may know these images, if it may, as `compare` does.
     """
     own = compare.caveats(facts, data, config, "validation")
+    right = compare.right(challenger, data.validation)
     try:
-        rival = bundle.read_served(config.output, bundle.DEFAULT_MODEL)
-        other = network.load(rival.h5)
+        return against_served(right, own, data, config)
     except Refused as exc:
         return {"not_compared": str(exc), "caveats": own}
-    found = compare.mcnemar(*(compare.right(each, data.validation) for each in (challenger, other)))
+    except Exception as exc:  # ONNX Runtime has many; a training is not lost for what lies where it is published
+        return {"not_compared": word(f"{type(exc).__name__}: {exc}", ""), "caveats": own}
+
+
+def against_served(right: Right, own: list[str], data: Dataset, config: Config) -> dict[str, Any]:
+    rival = bundle.read_served(config.output, bundle.DEFAULT_MODEL)
+    found = compare.mcnemar(right, compare.right(network.load(rival.h5), data.validation))
     return {
         "with": rival.version, "images": found.images, "only_this_right": found.only_first,
         "only_that_right": found.only_second, "p_value": found.p_value,
