@@ -171,5 +171,12 @@ def test_a_model_is_found_by_folder_version_file_and_folder_of_models(published:
     h5 = (published / version / bundle.H5_NAME).read_bytes()
     for name in (version, str(published / version), str(published), str(published / version / bundle.H5_NAME)):
         assert named.find(name, published).h5 == h5
-    with pytest.raises(BadBundle, match="no version, folder or file no-such-version"):
-        named.find("no-such-version", published)
+
+
+def test_a_name_that_leads_nowhere_is_no_model(published: Path, tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "link").symlink_to(published / bundle.versions(published)[0])
+    assert named.find(str(tmp_path / "link"), published).version == bundle.versions(published)[0]
+    for name in ("no-such-version", "x" * 300, str(tmp_path / "circle"), str(tmp_path / "circle" / "x")):
+        with pytest.raises(BadBundle, match="no version, folder or file"):
+            named.find(name, published)

@@ -249,6 +249,15 @@ def test_practice_of_another_model_is_refused(tmp_path: Path, h5: bytes, capsys:
 # --- the service --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("facts", [{"test": {"accuracy": 10**400, "images": 3}}, {"seconds": [1]}])
+def test_a_manifest_that_cannot_be_shown_is_an_error(
+    facts: dict[str, Any], tmp_path: Path, h5: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models.publish(tmp_path, h5, golden=False, **facts)
+    assert report.main([str(tmp_path), "--output", str(tmp_path / "page.html")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 @pytest.mark.anyio
 async def test_the_service_shows_it_and_lets_it_do_nothing(tmp_path: Path, h5: bytes, serve: Serve) -> None:
     made = published(tmp_path, h5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from digits import bundle
@@ -15,11 +16,15 @@ def find(name: str, models: Path) -> Bundle:
     A `.h5` comes as a bundle without facts, as one does that was dropped into a folder of models.
     """
     path = Path(name)
-    if not path.exists():
-        path = next((folder / name for folder in (models, bundle.DEFAULT_MODEL) if (folder / name).exists()), path)
-    if not path.exists():
+    if not exists(path):
+        path = next((folder / name for folder in (models, bundle.DEFAULT_MODEL) if exists(folder / name)), path)
+    if not exists(path):
         raise BadBundle("missing", f"there is no version, folder or file {name}; versions are looked for in {models}")
     if path.is_file():
         return bundle.read_bare(path)
     path = path.resolve()  # a bundle knows its version by the name of its folder, which "." has not
-    return bundle.read(path) if (path / bundle.MANIFEST_NAME).exists() else bundle.read_current(path)
+    return bundle.read(path) if exists(path / bundle.MANIFEST_NAME) else bundle.read_current(path)
+
+
+def exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # says no where Path.exists raises: too long a name, links in a circle

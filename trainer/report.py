@@ -327,7 +327,7 @@ def main(arguments: list[str]) -> int:
         found = named.find(given.model, given.models)
         practice = read_practice(given.practice, found.version) if given.practice else None
         given.output.write_bytes(render(found.manifest, read_history(found.path), read_pictures(found.path), practice))
-    except (Refused, OSError, ValueError, KeyError, TypeError) as exc:
+    except (Refused, OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as exc:
         print(f"error: {reason(exc)}", file=sys.stderr)
         return BAD_INPUT
     print(f"wrote {given.output.resolve()}", file=sys.stderr)
