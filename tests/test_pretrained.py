@@ -11,7 +11,7 @@ from digits import bundle, network
 from digits.bundle import Bundle
 from digits_client import Client
 from tests.models import mnist
-from tests.server import serve
+from tests.server import ROOT, serve
 from trainer import dataset
 
 
@@ -50,3 +50,11 @@ def test_it_is_served_where_nothing_was_published(found: Bundle, tmp_path: Path)
     with serve(tmp_path, default_model=True) as server, Client(server.url) as client:
         (prediction,) = client.predict(mnist(1)[0])
     assert (prediction.digit, prediction.model.version) == (7, found.version)
+
+
+def test_it_reads_the_pictures_that_readme_names(tmp_path: Path) -> None:
+    examples = ROOT / "docs" / "examples"
+    with serve(tmp_path, default_model=True) as server, Client(server.url) as client:
+        assert client.predict(examples / "seven.png").digit == 7
+        assert client.read(examples / "form.jpg").text == "90210"
+        assert client.read(examples / "form.jpg", expect=5).text == "90210"
