@@ -18,6 +18,7 @@ from benchmarks.soak import soak
 from digits import bundle, network
 from digits.decode import decode, identify
 from digits.errors import BadBundle, BadModel
+from digits.network import Network
 from digits_client import Client, DigitsError
 
 
@@ -45,21 +46,23 @@ def parser() -> argparse.ArgumentParser:
     comparing.add_argument("--rounds", type=int, default=5)
     comparing.set_defaults(do=lambda given: print(throughput.compare(given.url, given.rounds)))
     add_url(comparing)
-    ablating = commands.add_parser("ablation", help="what each step of reading gives, on the published model")
+    ablating = commands.add_parser("ablation", help="what each step of reading gives, on the model that is served")
     ablating.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
-    ablating.set_defaults(do=lambda given: print(ablation.ablate(models(), given.sets)))
+    ablating.set_defaults(do=lambda given: print(ablation.ablate(reader(), given.sets)))
     rendering = commands.add_parser(
-        "rendered", help="what it costs to find a digit on a canvas, on the published model"
+        "rendered", help="what it costs to find a digit on a canvas, on the model that is served"
     )
     rendering.add_argument("--count", type=int, default=10_000, help="of test digits")
-    rendering.set_defaults(do=lambda given: print(rendered.compare(models(), given.count)))
+    rendering.set_defaults(do=lambda given: print(rendered.compare(reader(), given.count)))
     sprinting = commands.add_parser("sprint", help="how soon a network reads 99 % on a GPU")
     sprinting.add_argument("--seeds", type=int, default=50)
     sprinting.set_defaults(do=lambda given: print(sprint.sprint(given.seeds)))
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)
-    stepping.add_argument("--numbers", action="store_true", help="draw how numbers are read, by the published model")
+    stepping.add_argument(
+        "--numbers", action="store_true", help="draw how numbers are read, by the model that is served"
+    )
     stepping.set_defaults(do=do_steps)
     reporting = commands.add_parser("report", help="print the tables of a run")
     reporting.set_defaults(do=lambda arguments: print(report.report(results.read(arguments.results))))
@@ -134,8 +137,7 @@ def do_evaluate(given: argparse.Namespace) -> None:
 def do_steps(given: argparse.Namespace) -> None:
     pictures = [decode(identify(path.read_bytes())).image for path in given.pictures]
     if given.numbers:
-        reader = network.load(bundle.read_current(models()).h5)
-        steps.draw_numbers(pictures, reader).save(given.image)
+        steps.draw_numbers(pictures, reader()).save(given.image)
     else:
         steps.draw(pictures).save(given.image)
 
@@ -144,6 +146,11 @@ def do_chart(given: argparse.Namespace) -> None:
     from benchmarks.chart import draw  # matplotlib takes its time
 
     draw(results.read(given.results), given.image)
+
+
+def reader() -> Network:
+    """Return the network that a service would serve. Raises `BadBundle` and `BadModel`."""
+    return network.load(bundle.read_served(models(), bundle.DEFAULT_MODEL).h5)
 
 
 def models() -> Path:

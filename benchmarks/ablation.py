@@ -1,6 +1,6 @@
 """What each step of reading a picture gives: the same pictures, with one step left out at a time.
 
-Runs in this process, on the published model: sets of labelled images, and digits that the trainer
+Runs in this process, on the model that is served: sets of labelled images, and digits that the trainer
 holds out for validation, drawn in the surroundings of `benchmarks.drawing`.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.drawing import SURROUNDINGS, picture, written
-from digits import bundle, cuts, grey, image, ink, lattice, network, reading, rows, strokes
+from digits import cuts, grey, image, ink, lattice, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
@@ -58,9 +58,8 @@ WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
 }
 
 
-def ablate(models: Path, sets: Sequence[Path]) -> str:
+def ablate(reader: Network, sets: Sequence[Path]) -> str:
     """Return tables: accuracy of each set in percent, and how many points of it go without each step."""
-    reader = network.load(bundle.read_current(models).h5)
     found = {path.stem: read_set(path) for path in sets}
     numbers = {name: samples for name, samples in found.items() if any(len(label) > 1 for _, label in samples)}
     single = {name: labelled(samples) for name, samples in found.items() if name not in numbers} | drawn()

@@ -35,8 +35,8 @@ class Material:
 
 @contextmanager
 def prepare(models: Path) -> Iterator[Material]:
-    """Lend the published model, also as the ONNX file that the peers read. Raises `BadBundle` and `BadModel`."""
-    found = bundle.read_current(models)
+    """Lend the model that is served, also as the ONNX file that the peers read. Raises `BadBundle` and `BadModel`."""
+    found = bundle.read_served(models, bundle.DEFAULT_MODEL)
     with np.load(MNIST) as archive:
         pixels: Pixels = archive["x_test"][: BATCH * BATCHES]
     onnx = convert(found.h5)

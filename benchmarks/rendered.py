@@ -1,13 +1,12 @@
 """What it costs to find a digit: MNIST's test digits as they are, and drawn on large canvases and looked for.
 
 Each is scaled, moved, perhaps inverted, tinted, lit unevenly and saved as a JPEG of quality 60. Runs
-in this process, on the published model.
+in this process, on the model that is served.
 """
 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -15,16 +14,16 @@ from PIL import Image
 
 from benchmarks.drawing import picture
 from benchmarks.material import MNIST
-from digits import bundle, image, network
+from digits import image
 from digits.decode import identify
 from digits.image import Pixels
+from digits.network import Network
 
 QUALITY = 60
 
 
-def compare(models: Path, count: int) -> str:
+def compare(reader: Network, count: int) -> str:
     """Return a sentence with the accuracy of both, and the difference in points."""
-    reader = network.load(bundle.read_current(models).h5)
     with np.load(MNIST) as archive:
         digits, labels = archive["x_test"][:count], archive["y_test"][:count]
     random = np.random.default_rng(0)
