@@ -41,7 +41,7 @@ def timed(seconds: dict[str, float], what: str) -> Iterator[None]:
 
 
 def silence_imports() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read on import; TensorFlow calls it an error to find no GPU
     logging.getLogger("absl").setLevel(logging.ERROR)  # Keras calls .h5 legacy; it is what we are here for
 
 
