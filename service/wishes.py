@@ -12,7 +12,8 @@ from digits.pattern import Pattern
 from digits.reading import Box
 from service.problems import Problem
 
-NUMBER = r"[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?"
+NUMBER = re.compile(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?")  # one way to match, so that none takes long
+LONGEST = 100  # characters of a number
 BOX = "[0-9]{1,6},[0-9]{1,6},[1-9][0-9]{0,5},[1-9][0-9]{0,5}"  # left,top,width,height
 MOST_BOXES = 200  # on an image; a form has about as many fields, and each is looked at by itself
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
@@ -82,7 +83,7 @@ def read_threshold(given: Query) -> float | None:
     text = last(given, "threshold")
     if text is None:
         return None
-    if not re.fullmatch(NUMBER, text) or float(text) > 1:
+    if len(text) > LONGEST or not NUMBER.fullmatch(text) or float(text) > 1:
         raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
     return float(text)
 
