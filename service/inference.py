@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from digits.image import SIDE, Pixels
 from service.intake import Intake
-from service.items import DIGIT_LOOK, Item, check_count, gather
+from service.items import DIGIT_LOOK, Allowance, Item, check_count, gather
 from service.pieces import Long, parse, pieces
 from service.problems import Problem
 
@@ -109,16 +109,18 @@ def to_pixels(numbers: NDArray[Any]) -> Pixels:
 
 async def decode(intake: Intake, request: Request, contents: Sequence[Input]) -> Pixels:
     """Return the pixels of all images, (n, 28, 28), in order. Raises `Problem` for one that can't be read."""
-    batches: list[Pixels] = []
+    batches, allowance = list[Pixels](), Allowance()
     for content in contents:
         if isinstance(content, list):
-            content = await decode_pictures(intake, request, content, sum(map(len, batches)))
+            content = await decode_pictures(intake, request, content, sum(map(len, batches)), allowance)
         batches.append(content)
     return batches[0] if len(batches) == 1 else np.concatenate(batches)
 
 
-async def decode_pictures(intake: Intake, request: Request, items: list[Item], first: int) -> Pixels:
-    images = gather(items, await intake.look(request, items, DIGIT_LOOK))
+async def decode_pictures(
+    intake: Intake, request: Request, items: list[Item], first: int, allowance: Allowance
+) -> Pixels:
+    images = gather(items, await intake.look(request, items, DIGIT_LOOK, allowance))
     if images.refused:
         index, why = min(images.refused.items())
         raise Problem(422, "invalid", f"image {first + index}: {why} ({why.code})")

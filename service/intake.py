@@ -5,7 +5,7 @@
 Decoding comes before batching, so that no image can spoil the batch of its neighbours. What takes
 microseconds is done on the event loop, since a thread costs more; the rest is done off it. Large
 pictures are decoded one at a time, in a thread of their own: a few of them at once would take
-gigabytes, and small ones never wait behind them.
+gigabytes, and small ones never wait behind them. Nothing of one is kept before its turn or after.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Sequence, Sized
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
 from typing import Any, TypeVar
 
-from PIL.Image import Image
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -28,7 +28,7 @@ from service.batcher import Batcher
 from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
-from service.items import NPY_MAGIC, SHORT, Item, Look, outcome
+from service.items import LARGE, NPY_MAGIC, SHORT, Allowance, Item, Left, Look
 from service.problems import Problem, QueueFull
 from service.settings import Settings
 
@@ -123,11 +123,12 @@ class Intake:
         finally:
             self.images -= count
 
-    async def look(self, request: Request, items: Sequence[Item], look: Look[T]) -> list[T | BadImage]:
+    async def look(
+        self, request: Request, items: Sequence[Item], look: Look[T], allowance: Allowance
+    ) -> list[T | BadImage]:
         """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
         if len(items) == 1 and items[0].is_quick(look):
-            seen = items[0].seen(look)
-            return [await self._look_at_large(request, seen, look) if isinstance(seen, Image) else seen]
+            return [items[0].seen_at_last(look)]
         pool, at_once = (self._pages, 1) if look.is_slow else (self._workers, CHUNK)
         stride = at_once * self.threads
         outcomes: list[T | BadImage] = []
@@ -136,19 +137,30 @@ class Intake:
                 raise ClientDisconnect
             some = items[start : start + stride]
             visits = [some[at : at + at_once] for at in range(0, len(some), at_once)]
-            decoded = await asyncio.gather(*(in_thread(pool, look_at_all, visit, look) for visit in visits))
-            outcomes += [
-                await self._look_at_large(request, seen, look) if isinstance(seen, Image) else seen
-                for visit in decoded
-                for seen in visit
-            ]
+            seen = await asyncio.gather(*(in_thread(pool, look_at_all, visit, look) for visit in visits))
+            outcomes += await self._look_at_left(request, some, list(chain.from_iterable(seen)), look, allowance)
         return outcomes
 
-    async def _look_at_large(self, request: Request, picture: Image, look: Look[T]) -> T | BadImage:
-        """Look at what was left because it is large."""
-        if await request.is_disconnected():
-            raise ClientDisconnect
-        return await in_thread(self._large, outcome, look.whole, picture)
+    async def _look_at_left(
+        self,
+        request: Request,
+        items: Sequence[Item],
+        seen: Sequence[T | BadImage | Left],
+        look: Look[T],
+        allowance: Allowance,
+    ) -> list[T | BadImage]:
+        """Look at the pictures that were left, as far as they are allowed."""
+        pool = self._pages if look.is_slow else self._workers
+        outcomes = [(allowance.refuse(one) or one) if isinstance(one, Left) else one for one in seen]
+        left = {index: one for index, one in enumerate(outcomes) if isinstance(one, Left)}
+        small = [index for index, one in left.items() if one.pixels <= LARGE]
+        decoded = await asyncio.gather(*(in_thread(pool, items[index].seen_at_last, look) for index in small))
+        done = dict(zip(small, decoded, strict=True))
+        for index in (index for index in left if index not in done):
+            if await request.is_disconnected():
+                raise ClientDisconnect
+            done[index] = await in_thread(self._large, items[index].seen_at_last, look)
+        return [done[index] if isinstance(one, Left) else one for index, one in enumerate(outcomes)]
 
     async def ask(self, engine: Engine, pixels: Pixels, deadline: float | None = None) -> Judgements:
         """Return the (n, 11) judgements of (n, 28, 28) pixels, n ≥ 1.
@@ -182,5 +194,5 @@ async def in_thread(pool: Executor, function: Callable[..., T], *arguments: Any)
     return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
-def look_at_all(items: Sequence[Item], look: Look[T]) -> list[T | BadImage | Image]:
+def look_at_all(items: Sequence[Item], look: Look[T]) -> list[T | BadImage | Left]:
     return [item.seen(look) for item in items]

@@ -27,7 +27,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from digits import image
-from digits.decode import identify
+from digits.decode import MAX_PIXELS, identify
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels, Sight
 from digits.plain import is_plain
@@ -43,6 +43,8 @@ ROWS = [SIDE] * SIDE  # lengths
 NPY_MAGIC = b"\x93NUMPY"
 SHORT = 16 << 10  # bytes of a body that is parsed in less time than it takes to get to a thread and back
 LARGE = 1 << 21  # pixels; decoding more than these two million takes tens of milliseconds and megabytes
+FREE = 1 << 18  # pixels; a picture that has no more is not counted, since the number of images is bounded too
+MOST_PIXELS = 16 * MAX_PIXELS  # in the others of a request: as ten megabytes of photos have, read in half a minute
 MAX_NAME = 256  # characters of a file name that are repeated in the answer
 ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
 
@@ -71,6 +73,29 @@ class Look(Generic[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A picture that is not decoded yet. Nothing of it is held: some decoders keep all of a canvas from the first."""
+
+    pixels: int
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many pixels the pictures of a request may have together: a few bytes can declare millions of them."""
+
+    pixels: int = MOST_PIXELS
+
+    def refuse(self, picture: Left) -> BadImage | None:
+        """Say that a picture is too much for what is left, or take its pixels off that, whatever it turns out to be."""
+        if picture.pixels > self.pixels:
+            return BadImage(
+                "too_large", f"the pictures of a request may have {MOST_PIXELS:,} pixels; send fewer at once"
+            )
+        self.pixels -= picture.pixels
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One image of a request: a file's bytes, or what is wrong with it."""
 
@@ -81,18 +106,26 @@ class Item:
         """Tell whether looking at it takes no longer than a visit to a thread."""
         return not isinstance(self.content, bytes) or look.is_short(self.content)
 
-    def seen(self, look: Look[T]) -> T | BadImage | Image:
-        """Look at it, but leave a large picture as it is."""
+    def seen(self, look: Look[T]) -> T | BadImage | Left:
+        """Look at it, unless it is a picture that counts."""
         return outcome(look_at, self.content, look) if isinstance(self.content, bytes) else self.content
 
+    def seen_at_last(self, look: Look[T]) -> T | BadImage:
+        """Look at it, however large it is."""
+        return outcome(look_anyway, self.content, look) if isinstance(self.content, bytes) else self.content
 
-def look_at(data: bytes, look: Look[T]) -> T | Image:
-    """Look at a picture, or return the picture itself if it is large. Raises `BadImage`."""
+
+def look_at(data: bytes, look: Look[T]) -> T | Left:
+    """Look at a picture, or leave it if it counts. Raises `BadImage`."""
     if (seen := look.short(data)) is not None:
         return seen
     picture = identify(data)
-    large = picture.width * picture.height > LARGE
-    return picture if large else look.whole(picture)
+    pixels = picture.width * picture.height
+    return look.whole(picture) if pixels <= FREE else Left(pixels)
+
+
+def look_anyway(data: bytes, look: Look[T]) -> T:
+    return look.whole(identify(data))
 
 
 def outcome(see: Callable[..., T], *arguments: Any) -> T | BadImage:
@@ -100,7 +133,7 @@ def outcome(see: Callable[..., T], *arguments: Any) -> T | BadImage:
     try:
         return see(*arguments)
     except BadImage as exc:
-        return exc
+        return BadImage(exc.code, str(exc))  # another one, for the traceback of this one holds the picture
     except Exception:  # a defect of ours: for the log, and for this image, but not for its neighbours
         logger.exception("an image could not be decoded")
         return BadImage("broken", "the image could not be decoded")

@@ -14,7 +14,7 @@ from digits.network import COLUMNS, DIGITS, Judgements
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
-from service.items import DIGIT_LOOK, Content, Images, Item, find_reader, gather, prefers_npy
+from service.items import DIGIT_LOOK, Allowance, Content, Images, Item, find_reader, gather, prefers_npy
 from service.verdicts import as_json, as_npy
 
 
@@ -56,4 +56,4 @@ class Predictor:
         return rows
 
     async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
-        return gather(items, await self.intake.look(request, items, DIGIT_LOOK))
+        return gather(items, await self.intake.look(request, items, DIGIT_LOOK, Allowance()))

@@ -26,7 +26,7 @@ from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
-from service.items import Content, Images, Item, Look, find_reader
+from service.items import Allowance, Content, Images, Item, Look, find_reader
 from service.problems import Problem
 from service.verdicts import ALTERNATIVES, failure
 from service.wishes import ReadWishes
@@ -73,12 +73,12 @@ class Reader:
 
     async def _survey(self, request: Request, items: Sequence[Item], boxes: Sequence[Box]) -> list[Survey | BadImage]:
         """Survey all images, as many at once as there are threads, within one budget."""
-        budget, surveys = Budget(boxes), list[Survey | BadImage]()
+        budget, allowance, surveys = Budget(boxes), Allowance(), list[Survey | BadImage]()
         look = Look(budget.survey, is_slow=True)
         for start in range(0, len(items), self.intake.threads):
             if start and await request.is_disconnected():
                 raise ClientDisconnect
-            some = await self.intake.look(request, items[start : start + self.intake.threads], look)
+            some = await self.intake.look(request, items[start : start + self.intake.threads], look, allowance)
             surveys += map(budget.charge, some)
         return surveys
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL.Image import Image
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from digits.errors import BadImage
 from digits.image import Pixels
 from digits.network import COLUMNS, Judgements
 from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake
+from service.items import FREE, Allowance, Item, Look
+from service.items import LARGE as LARGE_PICTURE
 from service.settings import Settings
+from tests.hostile import black_png
 
 pytestmark = pytest.mark.anyio
 
@@ -109,3 +115,33 @@ async def test_who_went_away_counts_neither_as_answered_nor_as_failed(intake: In
     with pytest.raises(RuntimeError, match="no number"):
         await intake.ask(engine, PIXELS + np.uint8(1))
     assert (engine.counts.answered.count, engine.counts.failed.count) == (1, 1)
+
+
+async def test_of_large_pictures_one_is_held_at_a_time(intake: Intake) -> None:
+    held: list[weakref.ref[Image]] = []
+
+    def see(picture: Image) -> int:
+        assert not [earlier for earlier in held if earlier() is not None]
+        held.append(weakref.ref(picture))
+        if len(held) % 2:
+            raise BadImage("broken", "what is raised holds the picture, too")
+        return picture.width * picture.height
+
+    item = Item(black_png(1500, 1500))
+    outcomes = await intake.look(sent(b""), [item] * 6, Look(see), Allowance())
+    assert [str(outcome) for outcome in outcomes[::2]] == ["what is raised holds the picture, too"] * 3
+    assert outcomes[1::2] == [1500 * 1500] * 3
+    assert LARGE_PICTURE < 1500 * 1500
+
+
+async def test_the_pixels_of_a_request_are_bounded_those_of_small_pictures_aside(intake: Intake) -> None:
+    small, middle, large = (Item(black_png(side, side)) for side in (500, 600, 1500))
+    assert 500 * 500 <= FREE < 600 * 600 <= LARGE_PICTURE < 1500 * 1500
+    allowance = Allowance(1500 * 1500 + 2 * 600 * 600)
+    items = [middle, small, large, middle, *[small] * 40, large, middle, small]
+    look = Look(lambda picture: picture.width)
+    outcomes = await intake.look(sent(b""), items, look, allowance)
+    assert outcomes[:44] == [600, 500, 1500, 600, *[500] * 40]
+    assert [outcome.code for outcome in outcomes[44:46] if isinstance(outcome, BadImage)] == ["too_large"] * 2
+    assert outcomes[46] == 500
+    assert allowance.pixels == 0
