@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.errors import NATIVE
 
 MAX_HEAD = 64 << 10  # bytes of request line and headers; httptools itself would take any number
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers, or trailers, go on and on, or whose request does not arrive in time."""
+    """Closes a connection whose headers, or trailers, go on and on, or whose request does not arrive in time.
+
+    There is no protocol but this one: to ask for another is to be answered in this one (RFC 9110, section 7.8).
+    """
 
     seconds = 60.0  # from the first byte of a request, or the connection, to the last byte of the request
     head = 0  # bytes since something other than a header was understood
@@ -28,11 +35,48 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.head += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("this is not HTTP/1.1, or not as a server may take it")
+            return
         if self.head > MAX_HEAD and not self.transport.is_closing():
-            self.send_400_response("The headers are too long.")
-        if self.arriving and self.deadline is None:  # a request that arrives whole needs none
-            self.set_deadline()
+            self.send_400_response("the headers are too long")
+        if self.deadline is None and (self.arriving or self.cycle.response_complete):
+            self.set_deadline()  # which a request that arrives whole needs not, but a mere line's end does
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Parse what arrived. Raises `HttpParserError`.
+
+        The parser takes a wish for another protocol as granted: it skips the body, which it would take for the
+        next request then. So it gets such a request once more, without the wish.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as wish:
+                data = memoryview(data)[wish.args[0] :]
+                plain = self.without_upgrade()
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+                self.parser.feed_data(plain)
+
+    def without_upgrade(self) -> bytes:
+        """Return the head of the request that was parsed last. Raises `HttpParserError`."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError("this is no proxy")
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"%b %b HTTP/%b\r\n%b\r\n" % (method, self.url, version, b"".join(lines))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer as everywhere, though no application is asked, and close."""
+        body = orjson.dumps(NATIVE.body("malformed", msg))
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[400] + head + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self.arriving = True
@@ -40,7 +84,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.head = 0
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self.head = 0
@@ -48,6 +93,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.head = 0
+        if self.parser.should_upgrade():
+            return
         self.arriving = False
         self.clear_deadline()
         super().on_message_complete()

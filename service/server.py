@@ -43,7 +43,7 @@ def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[
     config = uvicorn.Config(
         make_app, factory=True, host=settings.host, port=settings.port,
         log_level=settings.log_level, access_log=settings.log_level in ("debug", "info"),
-        root_path=settings.root_path, server_header=False, http=BoundedProtocol,
+        root_path=settings.root_path, server_header=False, http=BoundedProtocol, ws="none",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )  # fmt: skip
     if settings.processes == 1:

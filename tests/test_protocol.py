@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -22,9 +25,15 @@ class Hasty(BoundedProtocol):
     seconds = 0.05
 
 
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say hello, and what was sent."""
+    sent = await Request(scope, receive).body()
+    await PlainTextResponse(b"hello" + sent)(scope, receive, send)
+
+
 @asynccontextmanager
 async def listening(protocol: type[BoundedProtocol]) -> AsyncIterator[int]:
-    config = Config(PlainTextResponse("hello"), log_level="critical")
+    config = Config(app, log_level="critical")
     config.load()
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
@@ -33,7 +42,7 @@ async def listening(protocol: type[BoundedProtocol]) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize("sent", [
-    b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", HELLO + b"GET / HTTP/1.1\r\n",
+    b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab", HELLO + b"GET / HTTP/1.1\r\n", b"\r\n",
 ])  # fmt: skip
 async def test_a_request_that_does_not_arrive_in_time_is_not_waited_for(sent: bytes) -> None:
     async with listening(Hasty) as port, asyncio.timeout(10):
@@ -41,6 +50,47 @@ async def test_a_request_that_does_not_arrive_in_time_is_not_waited_for(sent: by
         writer.write(sent)
         answer = await reader.read()  # until the server closes
         assert answer.endswith(b"hello") or not answer
+        writer.close()
+
+
+async def test_a_line_end_after_an_answer_does_not_keep_a_connection() -> None:
+    async with listening(Hasty) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HELLO)
+        await reader.readuntil(b"hello")
+        writer.write(b"\r\n")
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("wish", [b"h2c", b"websocket", b"TLS/1.0"])
+async def test_a_wish_for_another_protocol_is_ignored_and_the_body_stays_a_body(wish: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: %d\r\n\r\n"
+    async with listening(BoundedProtocol) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for whole in (True, False):
+            writer.write(head % (wish, len(HELLO)) + (HELLO if whole else b""))
+            await writer.drain()
+            if not whole:
+                await asyncio.sleep(0)
+                writer.write(HELLO)
+            assert (await reader.readuntil(b"hello" + HELLO)).startswith(b"HTTP/1.1 200")
+        writer.write((head % (wish, 0)) * 1000 + b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).count(b"HTTP/1.1 200") == 1001
+        writer.close()
+
+
+@pytest.mark.parametrize("sent", [
+    b"nonsense\r\n\r\n", b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000,
+])  # fmt: skip
+async def test_what_is_no_request_is_answered_as_everything_is(sent: bytes) -> None:
+    async with listening(BoundedProtocol) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert b"content-type: application/json" in head
+        assert json.loads(body)["error"]["code"] == "malformed"
         writer.close()
 
 
