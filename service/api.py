@@ -36,6 +36,7 @@ def create_api(
         title="Digits", version=__version__, description=DESCRIPTION, openapi_tags=openapi.TAGS,
         license_info={"name": "MIT", "identifier": "MIT"},
         responses=openapi.errors({500: ("The service failed.", "internal")}),
+        redirect_slashes=False,  # to wherever a Host header says
     )  # fmt: skip
     openapi.complete(app, settings)
     app.add_middleware(PagePolicy)

@@ -64,7 +64,7 @@ class Application:
         self._intake = intake
         self._direct = {("POST", path): app for path, app in direct.items()}
         known = [route for protocol in protocols for route in routes(protocol)]
-        self._router = Router(known, lifespan=lambda _: self.lifespan(), default=self._ask_api)
+        self._router = Router(known, redirect_slashes=False, lifespan=lambda _: self.lifespan(), default=self._ask_api)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app: ASGIApp = self._router

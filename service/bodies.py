@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import ClientDisconnect, Request
 
+from service.items import SHORT
 from service.problems import Problem, QueueFull
 
 BODIES = 16  # of the largest size that may be in memory at once, before more are answered 429
@@ -55,7 +56,9 @@ class Bodies:
     def check(self, received: int) -> None:
         if received > self.max_body:
             raise self.too_large()
-        if self.in_flight > BODIES * self.max_body:
+        if (
+            received > SHORT and self.in_flight > BODIES * self.max_body
+        ):  # short ones, as many as connections, always fit
             raise QueueFull("too many bytes are being received already")
 
     def too_large(self) -> Problem:

@@ -45,6 +45,7 @@ SHORT = 16 << 10  # bytes of a body that is parsed in less time than it takes to
 LARGE = 1 << 21  # pixels; decoding more than these two million takes tens of milliseconds and megabytes
 FREE = 1 << 18  # pixels; a picture that has no more is not counted, since the number of images is bounded too
 MOST_PIXELS = 16 * MAX_PIXELS  # in the others of a request: as ten megabytes of photos have, read in half a minute
+MAX_HEADER = 4 << 10  # bytes; to take one of sixty thousand apart would hold the event loop for a tenth of a second
 MAX_NAME = 256  # characters of a file name that are repeated in the answer
 ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
 
@@ -173,6 +174,8 @@ BodyReader = Callable[[bytes], Content]
 
 def find_reader(content_type: bytes, max_images: int) -> BodyReader:
     """Return the function for a kind of body; each counts the images before it makes anything of them."""
+    if len(content_type) > MAX_HEADER:
+        raise Problem(415, "unsupported_media_type", f"a Content-Type may have {MAX_HEADER:,} bytes")
     kind, options = parse_options_header(content_type)
     match kind.decode("latin-1").split("/"):
         case ["multipart", "form-data"] if options.get(b"boundary"):
@@ -195,8 +198,11 @@ def check_count(count: int, max_images: int) -> None:
 
 
 def prefers_npy(accept: bytes) -> bool:
-    """Tell whether an `Accept` names `application/x-npy`, and JSON no sooner (RFC 9110, section 12.5.1)."""
-    if b"application/x-npy" not in accept.lower():
+    """Tell whether an `Accept` names `application/x-npy`, and JSON no sooner (RFC 9110, section 12.5.1).
+
+    One that is longer than any client's is as good as none.
+    """
+    if len(accept) > MAX_HEADER or b"application/x-npy" not in accept.lower():
         return False
     qualities = dict(map(quality, accept.decode("latin-1").lower().split(",")))
     return qualities.get("application/x-npy", 0.0) >= max(qualities.get("application/json", 0.0), 0.001)
@@ -225,7 +231,8 @@ def from_multipart(boundary: bytes, max_images: int, body: bytes) -> list[Item]:
         file.close()
 
     def on_field(field: Field) -> None:
-        check_field(None)
+        check_field(field.field_name)
+        raise Problem(422, "unknown_field", "'images' holds text; curl sends a file with an @: -F images=@seven.png")
 
     def on_end() -> None:
         nonlocal ended

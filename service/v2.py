@@ -147,6 +147,8 @@ class V2:
         """Read the digit in each image; all of them, or the request is refused."""
         engine = self._engine(request)  # the same for the whole request, whatever is published meanwhile
         headers = dict(request.scope["headers"])
+        if headers.get(b"content-type", b"").startswith(b"multipart/"):
+            raise Problem(415, "unsupported_media_type", "send JSON, or tensors in binary; POST /predict takes forms")
         read = partial(tensors.read, headers.get(JSON_LENGTH.lower().encode()), self.intake.max_images)
 
         async def respond(asked: Asked) -> Response:

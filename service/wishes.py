@@ -1,4 +1,7 @@
-"""What a request asks for beside its images, as its query says it. Other parameters are nobody's business."""
+"""What a request asks for beside its images, as its query says it. Other parameters are nobody's business.
+
+But one that is nearly a known one is a mistake, of which whoever made it should hear.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ NUMBER = re.compile(r"([0-9]+(\.[0-9]+)?|\.[0-9]+)([eE][+-]?[0-9]+)?")  # one wa
 LONGEST = 100  # characters of a number
 BOX = "[0-9]{1,6},[0-9]{1,6},[1-9][0-9]{0,5},[1-9][0-9]{0,5}"  # left,top,width,height
 MOST_BOXES = 200  # on an image; a form has about as many fields, and each is looked at by itself
+MOST_OTHERS = 20  # parameters that are looked at for what they may have meant
+NEAR = 0.75  # of 1; "box" is as near to "boxes", and "text" less to "expect"
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
 Query = dict[str, list[str]]
@@ -45,7 +50,7 @@ def for_predict(query: bytes) -> PredictWishes:
     """Read `explain=true&threshold=0.5`. Raises `Problem`."""
     if not query:
         return NONE
-    given = parsed(query)
+    given = parsed(query, {"explain", "threshold"})
     return PredictWishes(explain=read_explain(given), threshold=read_threshold(given))
 
 
@@ -54,18 +59,29 @@ def for_read(query: bytes) -> ReadWishes:
 
     Raises `Problem`.
     """
-    given = parsed(query)
+    given = parsed(query, {"expect", "pattern", "boxes", "threshold"})
     try:
         return ReadWishes(read_pattern(given), read_boxes(given.get("boxes", [])), read_threshold(given))
     except ValueError as exc:
         raise Problem(422, "invalid", str(exc)) from exc
 
 
-def parsed(query: bytes) -> Query:
+def parsed(query: bytes, known: set[str]) -> Query:
     try:
-        return parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_BOXES + 20)
+        given = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_BOXES + 20)
     except ValueError as exc:
         raise Problem(422, "invalid", "the query has too many parameters") from exc
+    if given.keys() - known:
+        check_names([name for name in given if name not in known], known)
+    return given
+
+
+def check_names(others: Sequence[str], known: set[str]) -> None:
+    from difflib import get_close_matches  # as in `service.settings`
+
+    for name in others[:MOST_OTHERS]:
+        for near in get_close_matches(name[:LONGEST].lower(), known, 1, NEAR):
+            raise Problem(422, "invalid", f"there is no parameter {name[:LONGEST]!r}; did you mean {near!r}?")
 
 
 def last(given: Query, name: str) -> str | None:

@@ -141,6 +141,7 @@ async def test_the_answer_can_be_an_array(client: httpx.AsyncClient) -> None:
         ("*/*", "json"), ("application/json", "json"), ("application/x-npy", "npy"), ("Application/X-NPY", "npy"),
         ("application/x-npy, application/json", "npy"), ("application/json, application/x-npy;q=0.5", "json"),
         ("application/json;q=0.1, application/x-npy; q=0.2", "npy"), ("application/x-npy;q=0", "json"),
+        ("application/x-npy" + "," * 60_000, "json"),
         ("application/x-npy;q=x", "json"), ("text/html, */*;q=0.8", "json"), ("application/x-npyz", "json"),
         ("", "json"),
     ],
@@ -253,6 +254,38 @@ QUERIES = [
     "threshold=high", "threshold=2", "threshold=1e1", "threshold=1e999", "threshold=nan", "threshold=",
     "threshold=1.", "threshold=1.2.3", f"threshold={ZEROS}", f"threshold={ZEROS}x",
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "near"),
+    [
+        ("/predict", "treshold=0.9", "threshold"), ("/predict", "explain=1&Threshold=0.9", "threshold"),
+        ("/predict", "explian=true", "explain"), ("/read", "expects=4", "expect"), ("/read", "box=1,2,3,4", "boxes"),
+    ],
+)  # fmt: skip
+async def test_a_misspelt_parameter_is_told_with_the_one_that_it_may_be(
+    client: httpx.AsyncClient, path: str, query: str, near: str
+) -> None:
+    response = await client.post(f"{path}?{query}", content=png(IMAGES[0]), headers=PNG)
+    assert (response.status_code, code_of(response)) == (422, "invalid")
+    assert f"did you mean '{near}'?" in response.json()["error"]["message"]
+
+
+async def test_parameters_of_others_are_ignored(client: httpx.AsyncClient) -> None:
+    query = "utm_source=x&api_key=1&text=1&format=png&model=2"
+    assert (await client.post(f"/predict?{query}", content=png(IMAGES[0]), headers=PNG)).status_code == 200
+
+
+async def test_text_in_the_place_of_a_file_gets_a_hint(client: httpx.AsyncClient) -> None:
+    response = await client.post("/predict", files={"images": (None, b"seven.png")})
+    assert (response.status_code, code_of(response)) == (422, "unknown_field")
+    assert "images=@seven.png" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/health/", "/predict/", "/v2/models/digits/", "/v1/models/digits/"])
+async def test_nobody_is_sent_where_a_host_header_says(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path, headers={"host": "elsewhere.example"})
+    assert response.status_code in (400, 404, 405)
 
 
 @pytest.mark.parametrize("query", [*QUERIES, "explain=perhaps"])
@@ -391,6 +424,8 @@ async def test_when_no_image_can_be_read_the_status_is_422(client: httpx.AsyncCl
         ({"content": PART + b"x\r\n", "headers": FORM}, 400, "malformed"),
         ({"content": PART + b"x\r\n--b--\r\n", "headers": FORM}, 422, "unknown_field"),
         ({"files": {"image": b"x"}}, 422, "unknown_field"),
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data" + ";" * 60_000}}, 415,
+         "unsupported_media_type"),
         ({"files": {"images": b"x"}, "data": {"explain": "1"}}, 422, "unknown_field"),
         ({"files": [("images", b"x")] * 101}, 413, "too_many_images"),
         ({"files": [("images", b"x")] * 200}, 413, "too_many_images"),

@@ -11,10 +11,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive, Scope
 
 from service.bodies import BODIES, Bodies
+from service.items import SHORT
 from service.problems import Problem, QueueFull
 
 pytestmark = pytest.mark.anyio
 
+MOST = 2 * SHORT
 POST: Scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
 
 
@@ -32,13 +34,16 @@ def in_two(first: bytes, rest: asyncio.Event) -> Request:
 
 
 async def test_bodies_that_are_held_open_do_not_fill_the_memory() -> None:
-    bodies, rest = Bodies(max_body=10), asyncio.Event()
+    bodies, rest = Bodies(max_body=MOST), asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(bodies.read(in_two(bytes(10), rest))) for _ in range(BODIES)]
+        tasks = [group.create_task(bodies.read(in_two(bytes(MOST), rest))) for _ in range(BODIES)]
         await asyncio.sleep(0)
-        assert bodies.in_flight == 10 * BODIES
+        assert bodies.in_flight == MOST * BODIES
         with pytest.raises(QueueFull):
-            await bodies.read(in_two(bytes(10), rest))
+            await bodies.read(in_two(bytes(MOST), rest))
+        short = await bodies.read(Request(POST, receiving(bytes(SHORT))))  # which does not wait for large ones
+        assert bodies.in_flight == MOST * BODIES + SHORT
+        bodies.free(short)
         rest.set()
     for task in tasks:
         bodies.free(task.result())
@@ -87,9 +92,9 @@ async def test_a_body_that_comes_whole_is_returned_as_it_is() -> None:
 
 
 def test_a_body_that_was_unpacked_counts_too() -> None:
-    bodies = Bodies(max_body=10)
+    bodies = Bodies(max_body=MOST)
     for _ in range(BODIES):
-        bodies.keep(bytes(10))
+        bodies.keep(bytes(MOST))
     with pytest.raises(QueueFull):
-        bodies.keep(b"x")
-    assert bodies.in_flight == 10 * BODIES
+        bodies.keep(bytes(SHORT + 1))
+    assert bodies.in_flight == MOST * BODIES

@@ -20,15 +20,15 @@ from digits.network import COLUMNS, Judgements
 from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake
-from service.items import FREE, Allowance, Item, Look
+from service.items import FREE, SHORT, Allowance, Item, Look
 from service.items import LARGE as LARGE_PICTURE
 from service.settings import Settings
 from tests.hostile import black_png
 
 pytestmark = pytest.mark.anyio
 
-MAX_BODY = 1000
-LARGE = 900  # bytes; so many more than BODIES of them do not fit
+MAX_BODY = 10 * SHORT
+LARGE = 9 * SHORT  # bytes; so many more than BODIES of them do not fit
 MANY = 2 * BODIES
 PIXELS = np.zeros((2, 28, 28), np.uint8)
 

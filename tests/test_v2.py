@@ -285,6 +285,7 @@ PICTURE = {"name": "image", "shape": [1], "datatype": "BYTES"}
         ({"content": b"{}", "headers": {LENGTH: "3"}}, 400, LENGTH),
         ({"content": b"{}", "headers": {LENGTH: "9" * 30}}, 400, LENGTH),
         ({"content": b"{}", "headers": {"content-encoding": "br"}}, 415, "gzip or deflate"),
+        ({"files": {"images": b"x"}}, 415, "send JSON"),
         ({"content": bytes(200_001)}, 413, "at most 200,000 bytes"),
         ({"content": b"x", "headers": {LENGTH: "0"}}, 400, "not_an_image"),
         (request([]), 400, "'inputs'"),
