@@ -10,7 +10,7 @@ each writes its requests and answers is not for here.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -28,6 +28,7 @@ from service.problems import Problem
 
 INPUT, PROBABILITIES = "image", "probabilities"  # names of tensors
 PIXELS = SIDE * SIDE
+MOST_AXES = 8
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
 
 Input = Pixels | list[Item]  # (n, 28, 28), or n pictures
@@ -42,12 +43,23 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def to_numbers(values: list[Any] | Long) -> tuple[NDArray[np.float64], Shape]:
-    """Return the numbers in nested lists of equal lengths, and their shape. Raises `Problem`."""
-    parts, shapes = zip(*map(numbers_of, pieces(values)), strict=True)
+def to_numbers(values: list[Any] | Long, check: Callable[[int], None]) -> tuple[NDArray[np.float64], Shape]:
+    """Return the numbers in nested lists of equal lengths, and their shape. Raises `Problem`.
+
+    `check` is told how many elements the outermost list has at least, before anything is made of these.
+    """
+    parts, shapes = zip(*map(numbers_of, checked(pieces(values), check)), strict=True)
     if len({shape[1:] for shape in shapes}) > 1:
         raise uneven(1)
     return np.concatenate(parts) if len(parts) > 1 else parts[0], (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+
+def checked(lists: Iterable[list[Any]], check: Callable[[int], None]) -> Iterator[list[Any]]:
+    count = 0
+    for some in lists:
+        count += len(some)
+        check(count)
+        yield some
 
 
 def numbers_of(values: list[Any]) -> tuple[NDArray[np.float64], Shape]:
@@ -59,6 +71,8 @@ def unnest(value: list[Any]) -> tuple[list[Any], Shape]:
     """Return what is in nested lists of equal lengths, and their shape. Raises `Problem`."""
     shape = [len(value)]
     while value and type(value[0]) is list:
+        if len(shape) >= MOST_AXES:
+            raise Problem(422, "invalid", f"Encountered list at unexpected level: {len(shape)}, deeper than any image")
         if set(map(type, value)) != {list} or len(lengths := set(map(len, value))) != 1:
             raise uneven(len(shape))
         shape += lengths

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,17 @@ import orjson
 from digits.decode import identify
 from digits.errors import BadImage
 from digits.network import CLASSES, COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
-from service.inference import PIXELS, PROBABILITIES, Input, count_images, parse_object, to_numbers, to_pixels, unnest
+from service.inference import (
+    MOST_AXES,
+    PIXELS,
+    PROBABILITIES,
+    Input,
+    count_images,
+    parse_object,
+    to_numbers,
+    to_pixels,
+    unnest,
+)
 from service.items import Item, check_count, from_base64
 from service.pieces import Long
 from service.problems import Problem
@@ -29,7 +40,7 @@ OUTPUTS = {PROBABILITIES: DIGITS, "presence": slice(PRESENCE, COLUMNS)}  # colum
 DTYPES = {"FP32": "<f4", "FP16": "<f2", "UINT8": "u1"}
 RAW = {PIXELS * np.dtype(kind).itemsize: np.dtype(kind) for kind in DTYPES.values()}  # by size of one image
 LENGTH = 4  # bytes, little-endian, before each element of BYTES
-MOST_AXES, MOST_INPUTS = 8, 16
+MOST_INPUTS = 16
 MOST_SHOWN = 60  # characters of a request that are repeated in what is said of it
 
 
@@ -144,7 +155,7 @@ def from_binary(tensor: dict[str, Any], shape: list[int], binary: memoryview) ->
 def from_json(tensor: dict[str, Any], shape: list[int]) -> Input:
     if tensor["datatype"] == "FP16":
         raise wrong("FP16 has no JSON; send it as binary data, or send FP32")
-    numbers, _ = to_numbers(data_of(tensor))
+    numbers, _ = to_numbers(data_of(tensor), partial(check_most, tensor, math.prod(shape)))
     check_size(tensor, numbers.size, math.prod(shape), "elements")
     if tensor["datatype"] == "FP32":
         return to_pixels(numbers)
@@ -264,6 +275,11 @@ def data_of(tensor: dict[str, Any]) -> list[Any] | Long:
 def check_size(tensor: dict[str, Any], found: int, expected: int, unit: str) -> None:
     if found != expected:
         raise wrong(f"input {shown(name_of(tensor))} has {found} {unit}, but its shape needs {expected}")
+
+
+def check_most(tensor: dict[str, Any], expected: int, found: int) -> None:
+    if found > expected:
+        raise wrong(f"input {shown(name_of(tensor))} has more than the {expected} elements that its shape needs")
 
 
 def is_whole(value: Any) -> bool:

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from math import prod
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ import orjson
 
 from digits.errors import BadImage
 from digits.network import Probabilities
-from service.inference import INPUT, Input, count_images, to_numbers, to_pixels
+from service.inference import INPUT, Input, count_images, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 from service.pieces import PIECE, Long, elements, parse
 from service.problems import Problem
@@ -207,9 +208,11 @@ def read_images(values: list[Any] | Long, max_images: int, explain: Explain) -> 
             raise wrong(explain(values, "string") or "one holds a picture, and another none")
         return items
     try:
-        numbers, shape = to_numbers(values)
+        numbers, shape = to_numbers(values, partial(check_count, max_images=max_images))
     except Problem as exc:
-        raise wrong(explain(list(elements(values)), "float") or str(exc)) from exc
+        if exc.status == 413:
+            raise  # to explain millions would take seconds
+        raise wrong(explain(list(islice(elements(values), max_images)), "float") or str(exc)) from exc
     count_images(shape, max_images)
     return to_pixels(numbers)
 
@@ -235,8 +238,10 @@ def decode(value: Any) -> bytes | BadImage:
 
 def explain_rows(names: Sequence[str], rows: list[Any], made_of: str) -> str | None:
     """Say which row is wrong in itself, or unlike the first."""
+    expected = shape_of(rows[0])
     for index, (name, row) in enumerate(zip(names, rows, strict=True)):
-        found = find_fault(row, shape_of(row), made_of) or find_difference(shape_of(rows[0]), shape_of(row))
+        shape = shape_of(row)
+        found = find_fault(row, shape, made_of) or find_difference(expected, shape)
         if found:
             return element(index, name) + found
     return None
@@ -274,10 +279,18 @@ def find_fault(value: Any, shape: list[int], made_of: str, level: int = 0) -> st
         return f"Encountered list at unexpected level: {level} expected < {rank}"
     if len(value) != shape[level]:
         return f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
-    if level == rank - 1 and made_of == "float" and set(map(type, value)) <= NUMBERS:
+    if made_of == "float" and is_sound(value, shape[level:]):
         return None  # to visit every pixel would take seconds
     faults = (find_fault(inner, shape, made_of, level + 1) for inner in value)
     return next((fault for fault in faults if fault), None)
+
+
+def is_sound(value: list[Any], shape: list[int]) -> bool:
+    try:
+        leaves, found = unnest(value)
+    except Problem:
+        return False
+    return list(found) == shape and set(map(type, leaves)) <= NUMBERS
 
 
 def find_wrong_leaf(value: Any, made_of: str) -> str | None:

@@ -301,6 +301,8 @@ PICTURE = {"name": "image", "shape": [1], "datatype": "BYTES"}
         (request([tensor(UNIT) | {"shape": []}]), 400, "'shape'"),
         (request([tensor(UNIT) | {"shape": [1] * 9}]), 400, "'shape'"),
         (request([tensor(UNIT) | {"shape": [2, 28, 28]}]), 400, "2352 elements"),
+        (request([tensor(UNIT.reshape(-1)) | {"shape": [2, 28, 28]}]), 400, "more than the 1568 elements"),
+        (request([tensor(UNIT.reshape(3, *[1] * 8, 28, 28)) | {"shape": [3, 28, 28]}]), 400, "deeper than any image"),
         (request([tensor(UNIT) | {"shape": [0, 28, 28], "data": []}]), 400, "no image"),
         (request([tensor(UNIT) | {"shape": [2**62, 28, 28]}]), 413, "at most 100 images"),
         (request([tensor(UNIT) | {"data": "x"}]), 400, "'data'"),
