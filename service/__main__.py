@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 
-from digits.conversion import Conversion
-from service.settings import Settings, misspelt
-
 
 def main() -> int:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is to be ended in good order
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until something is to be ended in good order; imports are not
+    from digits.conversion import Conversion
+    from service.settings import Settings, misspelt
+
+    if len(sys.argv) > 1:
+        check_arguments(sys.argv[1:])
     try:
         settings = Settings.from_env()
         settings.models.mkdir(parents=True, exist_ok=True)  # so that there is something to watch
@@ -35,6 +37,24 @@ def main() -> int:
         from service.app import create_app, import_api
 
     return server.run(lambda: create_app(settings, models), settings, import_api)
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Print the settings if help is asked for, and refuse all else. Raises `SystemExit`."""
+    import argparse  # milliseconds, which most starts do without
+
+    from service.settings import table
+
+    parser = argparse.ArgumentParser(
+        "python -m service", description="Serve the model. All settings are variables of the environment:",
+        epilog=table(), formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    try:
+        parser.parse_args(arguments)
+    except SystemExit as exc:
+        if exc.code:
+            print("settings are variables, such as DIGITS_PORT=8000; --help lists them", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":

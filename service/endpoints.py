@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, NoReturn
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import errors
 from service.errors import NATIVE, Dialect
+from service.problems import Problem
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -30,6 +32,9 @@ class Answering:
             response = await self._endpoint(request)
         except errors.EXPECTED as exc:
             response = await errors.answer(request, exc, self._dialect)
+        except asyncio.CancelledError:  # by nobody but uvicorn, when a shutdown takes too long
+            stopping = Problem(503, "stopping", "the service shuts down before it could answer")
+            response = await errors.answer(request, stopping, self._dialect)
         except Exception as exc:
             await (await errors.answer(request, exc, self._dialect))(scope, receive, send)
             raise  # for the log

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,6 +22,7 @@ from service.settings import Settings
 
 logger = logging.getLogger("uvicorn.error")
 
+WHERE = "DIGITS_HOST and DIGITS_PORT say where to listen; 0 is any port that is free"
 SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
 
 
@@ -27,10 +30,21 @@ class Server(uvicorn.Server):
     """Says when it can be asked, which with several processes is not when the port is taken."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # of which uvicorn has logged the reason
+            if not self.lifespan.should_exit:
+                logger.error(WHERE)
+            raise
         for listening in (item for server in self.servers for item in server.sockets):
             host, port = listening.getsockname()[:2]
             tell("ready on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in good order; at once if Ctrl-C is pressed once more, whatever the threads are at."""
+        if self.should_exit and sig == signal.SIGINT:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
 
 
 def tell(message: str, *arguments: object) -> None:
@@ -51,16 +65,16 @@ def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[
     try:
         port = workers.take(settings.host, settings.port)
     except OSError as exc:
-        logger.error("%s:%s: %s", settings.host, settings.port, exc)
+        logger.error("%s:%s: %s; %s", settings.host, settings.port, exc, WHERE)
         return STARTUP_FAILURE
     return workers.supervise(partial(serve, config), port, settings.processes, prepare)
 
 
 def serve(config: uvicorn.Config, port: socket.socket | None = None) -> int:
     """Serve in this process, on a socket or on one of its own, until a signal. Returns an exit status."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again when all is answered
     server = Server(config)
     with suppress(KeyboardInterrupt):  # uvicorn raises it again, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         server.run([port] if port else None)
     return 0 if server.started else STARTUP_FAILURE

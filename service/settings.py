@@ -85,6 +85,12 @@ class Settings:
         return self.threads or cores()
 
 
+def table() -> str:
+    """Return a line for each variable: its name, its default, and what it is."""
+    rows = [(f"{PREFIX}{item.name.upper()}", str(item.default), item.metadata["help"]) for item in fields(Settings)]
+    return "\n".join(f"  {name:<21} {default:<10} {said.replace('`', '')}" for name, default, said in rows)
+
+
 def without_links(environ: Mapping[str, str]) -> dict[str, str]:
     """Leave out the DIGITS_PORT that Kubernetes gives to all that run beside a Service of the name `digits`."""
     return {name: value for name, value in environ.items() if not value.startswith("tcp://") or name != "DIGITS_PORT"}

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message
 
+from service.endpoints import Answering
 from tests.models import mnist, png, publish, templates
-from tests.server import Server, serve
+from tests.server import ROOT, Server, serve
 
 IMAGES, _ = mnist(20)
 PNG = {"content-type": "image/png"}
@@ -132,6 +140,69 @@ def test_sigterm_lets_requests_finish(published: Path) -> None:
             assert wire.readline() == b"\r\n"
             assert wire.readline().startswith(b"HTTP/1.1 200")
         assert server.process.wait(30) == 0
+
+
+def test_a_second_ctrl_c_ends_it_at_once_and_quietly(published: Path) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: t\r\nContent-Type: image/png\r\nContent-Length: 9\r\n"
+    with serve(published) as server:
+        host, port = server.url.removeprefix("http://").split(":")
+        with (
+            socket.create_connection((host, int(port)), 60) as idle,
+            socket.create_connection((host, int(port))) as busy,
+        ):
+            busy.sendall(head + b"Expect: 100-continue\r\n\r\n")
+            assert busy.recv(100).startswith(b"HTTP/1.1 100")  # it is accepted, and never ends
+            server.process.send_signal(signal.SIGINT)
+            assert idle.recv(1) == b""  # which says that the shutdown has begun
+            server.process.send_signal(signal.SIGINT)
+            assert server.process.wait(15) == 128 + signal.SIGINT
+    assert not [line for line in server.log if "Traceback" in line]
+
+
+@pytest.mark.anyio
+async def test_who_still_waits_when_a_shutdown_takes_too_long_is_told() -> None:
+    begun, sent = asyncio.Event(), list[Message]()
+
+    async def endless(request: Request) -> Response:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
+    task = asyncio.ensure_future(Answering(endless)(scope, Request(scope).receive, send))
+    await begun.wait()
+    task.cancel()  # as uvicorn does
+    await task
+    assert sent[0]["status"] == 503
+    assert json.loads(sent[1]["body"])["error"]["code"] == "stopping"
+
+
+def run(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run `python -m service` where it ends by itself."""
+    environ = os.environ | {f"DIGITS_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "service", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_that_is_taken_is_told_with_the_setting_that_names_another(tmp_path: Path, workers: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = run(models=tmp_path, default_model=False, workers=workers, port=other.getsockname()[1])
+    assert done.returncode == 3
+    assert "DIGITS_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_lists_the_settings_and_other_arguments_are_refused() -> None:
+    shown, refused = run("--help"), run("--port", "8011")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "DIGITS_PORT" in shown.stdout
+    assert refused.returncode == 2
+    assert "--port" in refused.stderr
+    assert "DIGITS_PORT" in refused.stderr
 
 
 def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from digits.cores import cores
-from service.settings import Settings, misspelt
+from service.settings import Settings, misspelt, table
 
 
 def test_defaults() -> None:
@@ -66,3 +66,10 @@ def test_variables_of_clients_clusters_and_others_are_no_misspelt_settings() -> 
 
 def test_the_address_of_a_service_of_the_same_name_is_no_port() -> None:
     assert Settings.from_env({"DIGITS_PORT": "tcp://10.96.0.12:80"}).port == Settings().port
+
+
+def test_the_table_names_every_variable_with_its_default() -> None:
+    lines = table().splitlines()
+    for line, item in zip(lines, fields(Settings), strict=True):
+        assert line.split()[0] == f"DIGITS_{item.name.upper()}"
+        assert str(item.default) in line
