@@ -56,9 +56,8 @@ class Bodies:
     def check(self, received: int) -> None:
         if received > self.max_body:
             raise self.too_large()
-        if (
-            received > SHORT and self.in_flight > BODIES * self.max_body
-        ):  # short ones, as many as connections, always fit
+        # Short ones are let in all the same: there are as many as connections at most.
+        if received > SHORT and self.in_flight > BODIES * self.max_body:
             raise QueueFull("too many bytes are being received already")
 
     def too_large(self) -> Problem:
