@@ -225,13 +225,13 @@ def given(read: Callable[[Any], T], value: Any) -> T | None:
 def text(value: Any) -> str:
     """Take nothing but what is text already, as `whole` does with whole numbers. Raises `TypeError`."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r:.40} where there should be text")
+        raise TypeError(f"{type(value).__name__} where there should be text")
     return value
 
 
 def fields(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError(f"{value!r:.40} where there should be fields")
+        raise TypeError(f"{type(value).__name__} where there should be fields")
     return value
 
 
