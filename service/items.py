@@ -126,7 +126,8 @@ def look_at(data: bytes, look: Look[T]) -> T | Left:
 
 
 def look_anyway(data: bytes, look: Look[T]) -> T:
-    return look.whole(identify(data))
+    seen = look.short(data)
+    return look.whole(identify(data)) if seen is None else seen
 
 
 def outcome(see: Callable[..., T], *arguments: Any) -> T | BadImage:

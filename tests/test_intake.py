@@ -145,3 +145,10 @@ async def test_the_pixels_of_a_request_are_bounded_those_of_small_pictures_aside
     assert [outcome.code for outcome in outcomes[44:46] if isinstance(outcome, BadImage)] == ["too_large"] * 2
     assert outcomes[46] == 500
     assert allowance.pixels == 0
+
+
+async def test_what_can_be_seen_the_short_way_is_seen_so_alone_and_among_others(intake: Intake) -> None:
+    look = Look(lambda picture: "whole", lambda data: "short", lambda data: True)
+    for count in (1, 40):
+        outcomes = await intake.look(sent(b""), [Item(black_png(28, 28))] * count, look, Allowance())
+        assert outcomes == ["short"] * count
