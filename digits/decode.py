@@ -3,13 +3,14 @@
     bytes -> identify -> image, its header read -> decode -> image, upright and loaded
 
 Formats promise little: a small header may be followed by tiles, scans or frames that take hours
-and gigabytes. Each of these is counted before anything is decoded. What is in the picture is no
-matter of this module.
+and gigabytes, and Pillow looks at each chunk and marker, however small, in Python. Each of these
+is counted before anything is decoded. What is in the picture is no matter of this module.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
@@ -19,13 +20,23 @@ from digits.errors import BadImage
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")  # a phone's MPO opens as JPEG
 MAX_PIXELS = 50_000_000  # width times height; a 48-megapixel phone photo has 48.8 million
 MAX_FRAMES = 64  # an animation beyond this is no picture of a digit
-MAX_SCANS = 100  # of a JPEG; each may walk through all of its pixels, and an ordinary one has about ten
+MAX_SCANS = 100  # of a JPEG; an ordinary one has about ten
+MAX_SCANNED = 20 * MAX_PIXELS  # by all scans, each of which may walk through all pixels, some 1.5 billion a second
+MAX_IDLE = 200  # chunks of a PNG without pixels, each of which may unpack to a MiB in 2.5 ms; most have about ten
+MAX_BUSY = 20_000  # chunks with pixels, of 8 KiB if libpng wrote them; each takes about 3 µs, 10 MiB of it 1,280
+MAX_SEGMENTS = 500  # ahead of the first scan of a JPEG, where full ones hold 32 MiB; Pillow copies Exif for each
+MAX_STRAY = 1 << 16  # bytes between those; each takes about 0.4 µs, and decoders skip them, so some writers pad
 SMALL_TILES = 1 << 20  # pixels that the tiles of a TIFF may have, however small the picture is
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
 
 TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 259, 322, 323  # tags; TIFF 6.0, sections 3 and 15
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+CHUNK = struct.Struct(">I4s")  # how long it is, and its name; four bytes of checksum come after what it holds
+BUSY = (b"IDAT", b"fdAT")  # chunks with pixels
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
+BARE = {0x00, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)}  # markers without a length, as Pillow reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,7 @@ def identify(data: bytes) -> Image.Image:
     """
     if not data:
         raise BadImage("empty", "the image is empty (0 bytes)")
+    check_pieces(data)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -83,6 +95,48 @@ def decode(image: Image.Image) -> Decoded:
     return Decoded(image, (height, width) if turned else (width, height))
 
 
+def check_pieces(data: bytes) -> None:
+    """Refuse a PNG or JPEG of so many pieces that it takes seconds to go through them."""
+    if data.startswith(PNG_SIGNATURE) and has_many_chunks(data):
+        raise BadImage("too_large", f"the PNG is cut into more than {MAX_IDLE} chunks, or {MAX_BUSY:,} with pixels")
+    if data.startswith(JPEG_SIGNATURE) and has_many_segments(data):
+        raise BadImage("too_large", f"the JPEG has more than {MAX_SEGMENTS} segments ahead of its pixels, or padding")
+
+
+def has_many_chunks(data: bytes) -> bool:
+    """Count the chunks of a PNG by their lengths alone (PNG, third edition, 5.3)."""
+    at, idle, busy = len(PNG_SIGNATURE), 0, 0
+    while at + CHUNK.size <= len(data) and idle <= MAX_IDLE and busy <= MAX_BUSY:
+        length, name = CHUNK.unpack_from(data, at)
+        if name == b"IEND":
+            break
+        if name in BUSY:
+            busy += 1
+        else:
+            idle += 1
+        at += CHUNK.size + length + 4
+    return idle > MAX_IDLE or busy > MAX_BUSY
+
+
+def has_many_segments(data: bytes) -> bool:
+    """Count the segments of a JPEG up to its first scan, and the bytes in between (ITU-T T.81, B.1.1)."""
+    at, segments, stray = 2, 0, 0
+    while segments <= MAX_SEGMENTS and stray <= MAX_STRAY:
+        start = data.find(b"\xff", at)
+        if start < 0 or start + 4 > len(data) or data.startswith(START_OF_SCAN, start):
+            break
+        stray += start - at
+        match data[start + 1]:
+            case 0xFF:  # padding; the next one may be a marker
+                stray, at = stray + 1, start + 1
+            case marker if marker in BARE:
+                stray, at = stray + 2, start + 2
+            case _:
+                segments += 1
+                at = start + 2 + max(int.from_bytes(data[start + 2 : start + 4]), 2)
+    return segments > MAX_SEGMENTS or stray > MAX_STRAY
+
+
 def check_size(image: Image.Image) -> None:
     if image.width < 1 or image.height < 1:
         raise BadImage("broken", "the image has no pixels")
@@ -106,8 +160,14 @@ def check_scans(image: Image.Image, data: bytes) -> None:
     """Refuse a progressive JPEG, alone or in a TIFF, that goes over its pixels again and again."""
     tags = getattr(image, "tag_v2", {})
     is_jpeg = image.format in ("JPEG", "MPO") or tags.get(TIFF_COMPRESSION) in TIFF_JPEG
-    if is_jpeg and data.count(START_OF_SCAN) > MAX_SCANS:
-        raise BadImage("too_large", f"the JPEG has more than {MAX_SCANS} scans")
+    if not is_jpeg:
+        return
+    scans = data.count(START_OF_SCAN)
+    if scans > MAX_SCANS or scans * image.width * image.height > MAX_SCANNED:
+        size = f"{image.width} x {image.height}"
+        raise BadImage(
+            "too_large", f"the JPEG goes {scans:,} times over its {size} pixels; a photo does about 10 times"
+        )
 
 
 def check_frames(image: Image.Image, data: bytes) -> None:

@@ -317,9 +317,21 @@ def bmp(width: int, height: int) -> bytes:
     return b"BM" + struct.pack("<IHHI", 54 + 64, 0, 0, 54) + header + bytes(64)
 
 
-def jpeg_of_scans(count: int) -> bytes:
+def png_of_chunks(chunk: bytes, count: int) -> bytes:
+    """A small PNG with a chunk ahead of its pixels, so many times."""
+    data = encoded(Image.new("L", (8, 8)), "PNG")
+    return data[:33] + chunk * count + data[33:]
+
+
+def jpeg_of_segments(segment: bytes, count: int) -> bytes:
+    """A small JPEG with some bytes ahead of all else, so many times."""
+    data = encoded(Image.new("L", (8, 8)), "JPEG")
+    return data[:2] + segment * count + data[2:]
+
+
+def jpeg_of_scans(count: int, side: int = 2000) -> bytes:
     """A progressive JPEG that repeats its last scan; each would walk through the whole picture again."""
-    data = encoded(Image.new("L", (2000, 2000), 255), "JPEG", progressive=True)
+    data = encoded(Image.new("L", (side, side), 255), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * count + data[-2:]
 

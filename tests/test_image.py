@@ -294,6 +294,14 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "PNG whose comment unpacks to 64 MiB": ("not_an_image", lambda: hostile.png_with_text_bomb(64 << 20)),
     "GIF of 1,000 frames": ("animated", lambda: hostile.gif_of(1_000)),
     "JPEG of 1,000 scans": ("too_large", lambda: hostile.jpeg_of_scans(1_000)),
+    "JPEG of 50 scans of 25 megapixels": ("too_large", lambda: hostile.jpeg_of_scans(50, 5000)),
+    "JPEG of empty segments": ("too_large", lambda: hostile.jpeg_of_segments(b"\xff\xe5\0\2", 1_000)),
+    "JPEG of Exif in crumbs": ("too_large", lambda: hostile.jpeg_of_segments(b"\xff\xe1\0\x09Exif\0\0\0", 1_000)),
+    "JPEG of padding": ("too_large", lambda: hostile.jpeg_of_segments(b"\xff", 100_000)),
+    "JPEG of junk": ("too_large", lambda: hostile.jpeg_of_segments(b"\xff\xe5\0\2" + bytes(100_000), 1)),
+    "JPEG of markers": ("too_large", lambda: hostile.jpeg_of_segments(b"\xff\xd0", 100_000)),
+    "PNG of empty chunks": ("too_large", lambda: hostile.png_of_chunks(hostile.chunk(b"abCd", b""), 1_000)),
+    "PNG of empty pixels": ("too_large", lambda: hostile.png_of_chunks(hostile.chunk(b"IDAT", b""), 30_000)),
     "TIFF of one tile of 30,000 x 30,000": ("too_large", lambda: hostile.tiled_tiff(16, 16, 30_000, 30_000)),
     "TIFF of 64 tall tiles": ("too_large", lambda: hostile.tiled_tiff(1024, 16, 16, 6_250_000)),
     "PNG whose palette is missing": ("broken", lambda: hostile.png(28, 28, bits=8, colour=3)),
@@ -330,6 +338,27 @@ def test_further_frames_are_never_decoded() -> None:
 @pytest.mark.parametrize("tile", [16, 256, 1024])
 def test_a_picture_in_honest_tiles_is_read(tile: int) -> None:
     assert result_of(hostile.tiled_tiff(40, 30, tile, tile)) == "black"
+
+
+def test_a_photo_with_all_that_cameras_write_is_read() -> None:
+    """Exif, a profile in several segments, a comment, restart markers, and some padding."""
+    exif = Image.Exif()
+    exif[0x010E] = "a" * 60_000
+    written = encoded(
+        drawn(280), "JPEG", exif=exif, icc_profile=bytes(300_000), comment="c" * 60_000, restart_marker_blocks=1
+    )
+    assert written.count(b"\xff\xd0") > 100
+    assert result_of(written[:2] + b"\xff" * 4096 + written[2:]) == "ink"
+
+
+def test_a_png_with_its_pixels_in_crumbs_and_some_text_is_read() -> None:
+    written = encoded(drawn(280), "PNG")
+    at, end = written.index(b"IDAT") - 4, written.index(b"IEND") - 4
+    pixels = written[at + 8 : end - 4]
+    crumbs = b"".join(hostile.chunk(b"IDAT", pixels[i : i + 1]) for i in range(len(pixels)))
+    text = b"".join(hostile.chunk(b"tEXt", b"Comment\0%d" % i) for i in range(100))
+    assert result_of(written[:at] + text + crumbs + written[end:]) == "ink"
+    assert result_of(written + bytes(100_000)) == "ink"  # what comes after its end is no matter
 
 
 def test_a_progressive_photo_is_read() -> None:
