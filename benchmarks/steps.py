@@ -87,7 +87,7 @@ def with_cuts(row: Row) -> Image.Image:
 
 def chosen(row: Row, network: Network) -> Image.Image:
     """Return what the network saw of the digits that were chosen, side by side."""
-    cuts = cut(row)
+    cuts = cut(row).cuts()
     tokens = best_reading(cuts, beliefs(network.judge(cuts.pixels))) or []
     seen = [cuts.pixels[token.candidate] for token in tokens if token.candidate is not None]
     return Image.fromarray(np.concatenate(seen, axis=1) if seen else np.zeros((28, 28), np.uint8))

@@ -61,16 +61,31 @@ class Cuts:
     pixels: Pixels  # (k, 28, 28), of each candidate
 
 
-def cut(row: Row) -> Cuts:
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """A row in pieces, as `Cuts` say, ahead of the pixels: to make these takes longer than all else."""
+
+    row: Row
+    piece: Pieces
+    inked: Mask
+    costs: list[float]
+    areas: list[float]
+    candidates: list[Candidate]
+
+    def cuts(self) -> Cuts:
+        pixels = [pixels_of(candidate, self.row, self.piece, self.inked) for candidate in self.candidates]
+        together = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE), np.uint8)
+        return Cuts(self.costs, self.areas, self.candidates, together)
+
+
+def cut(row: Row) -> Parting:
     """Cut a row, and return all that may be a digit."""
     paths, costs = cheapest_paths(row)
     piece = pieces_between(paths, row.ink.shape)
     areas = np.bincount(piece.ravel(), row.ink.ravel(), len(paths) + 1) / row.upright
     inked = row.ink > SOLID * min(1.0, float(row.ink.max()))
     candidates = combine(row, piece, inked, extents(piece, inked, len(paths) + 1))
-    pixels = [pixels_of(candidate, row, piece, inked) for candidate in candidates]
-    together = np.stack(pixels) if pixels else np.zeros((0, SIDE, SIDE), np.uint8)
-    return Cuts([0.0, *costs, 0.0], areas.tolist(), candidates, together)
+    return Parting(row, piece, inked, [0.0, *costs, 0.0], areas.tolist(), candidates)
 
 
 def pieces_between(paths: Paths, shape: tuple[int, ...]) -> Pieces:

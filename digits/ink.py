@@ -143,12 +143,16 @@ def thinnest_is_dark(grey: Grey, shares: Sequence[float]) -> bool:
     stroke width that shows most of the contrast. Log brightness makes shadow nearly irrelevant.
     """
     light = np.log1p(np.clip(grey, 0, 255) / np.float32(DIM)) * np.float32(255 / math.log1p(255 / DIM))
-    both = [thin_of_both(light, share) for share in shares]
-    peaks = [max(float(np.partition(strength, -PEAK, None)[-PEAK]) for strength in pair) for pair in both]
-    dark, bright = next(pair for pair, peak in zip(both, peaks, strict=True) if peak >= CLEAR * max(peaks))
+    far = CLEAR * peak(thin_of_both(light, shares[-1]))  # the widest: what stands out in less does in more, too
+    dark, bright = next(pair for share in shares if peak(pair := thin_of_both(light, share)) >= far)
     away = paper_around(light) - light
     below, above = np.clip(away, 0, None), np.clip(-away, 0, None)
     return PRIOR * third_moment(dark) * third_moment(below) >= third_moment(bright) * third_moment(above)
+
+
+def peak(pair: tuple[Grey, Grey]) -> float:
+    """Return how far the `PEAK` pixels that stand out most do so at least, be they dark or bright."""
+    return max(float(np.partition(strength, -PEAK, None)[-PEAK]) for strength in pair)
 
 
 def paper_around(grey: Grey) -> Grey:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from digits.cuts import Candidate, Cuts, cut
+from digits.cuts import Candidate, Cuts, Parting, cut
 from digits.decode import Decoded, decode
 from digits.errors import BadImage
 from digits.image import Pixels
@@ -91,6 +91,17 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """A row in pieces ahead of their pixels, and where it lies."""
+
+    parting: Parting
+    view: View
+
+    def region(self) -> Region:
+        return Region(self.parting.row, self.parting.cuts(), self.view)
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
     """All that may be a digit in a picture. A place is where a line is: a region, or a given box that is blank."""
 
@@ -131,14 +142,14 @@ def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
     """
     decoded = decode(identified)
     check_boxes(boxes, decoded.size)
-    places: list[Region | Box] = []
+    places: list[Found | Box] = []
     count = 0
     for place in in_boxes(decoded, boxes) if boxes else in_rows(decoded):
         places.append(place)
-        count += len(place.cuts.candidates) if isinstance(place, Region) else 0
+        count += len(place.parting.candidates) if isinstance(place, Found) else 0
         if count > MOST_CANDIDATES:
             raise BadImage("too_large", "there is too much writing in the image to be read at once; send a part of it")
-    return Survey(places)
+    return Survey([place.region() if isinstance(place, Found) else place for place in places])
 
 
 def check_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> None:
@@ -148,21 +159,17 @@ def check_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> None:
         raise BadImage("too_large", f"the boxes are more than {MOST_BOXED} times as large as the image")
 
 
-def in_rows(decoded: Decoded) -> Iterator[Region]:
+def in_rows(decoded: Decoded) -> Iterator[Found]:
     sheet = find_rows(decoded.image)
-    found = (region(row, sheet.view.magnified(decoded.by, decoded.size)) for row in sheet.rows)
-    return (place for place in found if place.cuts.candidates)
+    found = (Found(cut(row), sheet.view.magnified(decoded.by, decoded.size)) for row in sheet.rows)
+    return (place for place in found if place.parting.candidates)
 
 
-def in_boxes(decoded: Decoded, boxes: Sequence[Box]) -> Iterator[Region | Box]:
+def in_boxes(decoded: Decoded, boxes: Sequence[Box]) -> Iterator[Found | Box]:
     return (in_box(decoded, box) for box in boxes)
 
 
-def region(row: Row, view: View) -> Region:
-    return Region(row, cut(row), view)
-
-
-def in_box(decoded: Decoded, box: Box) -> Region | Box:
+def in_box(decoded: Decoded, box: Box) -> Found | Box:
     """Return the row with the most ink in a part of a picture, or the box itself if it is blank. Raises `BadImage`."""
     picture, by = decoded.image, decoded.by
     left, top = (min(max(round(box[axis] / by), 0), picture.size[axis] - 1) for axis in (0, 1))
@@ -171,7 +178,7 @@ def in_box(decoded: Decoded, box: Box) -> Region | Box:
     if not sheet.rows:
         return box
     row = max(sheet.rows, key=lambda row: float(row.ink.sum()) / row.height)
-    return region(row, sheet.view.moved(left, top).magnified(by, decoded.size))
+    return Found(cut(row), sheet.view.moved(left, top).magnified(by, decoded.size))
 
 
 def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | None) -> Line:

@@ -17,12 +17,13 @@ from PIL import Image
 from digits.grey import Grey, factor, grey
 from digits.ink import FAINTEST, Mask, along_rows, ink_on_sheet, otsu, quantile
 from digits.rules import without_rules
-from digits.strokes import Part, components, grouped, stroke_width, without_edges
+from digits.strokes import Part, components, grouped, labelled, stroke_width, without_edges
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 SMALL = 72  # pixels on the shorter side, below which a picture is enlarged, for digits may touch in it
 CROWDED = 0.2  # share of a picture above which ink is not the ink alone
 WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
+MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
 MOST_PARTS = 1_200  # the largest of which are looked at
 FINE = 60  # pixels that a digit is tall at least, where a row is averaged down: more say nothing more
 SPECK = 0.08  # of a row's height times the width of strokes: the area below which a part is dirt
@@ -159,10 +160,13 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
         threshold = higher
     if not strong.any():
         return strong, 1.0, 0.0
-    labels, parts = components(strength > max(WEAK * threshold, FAINTEST))
-    real = np.zeros(len(parts) + 1, bool)
-    real[np.unique(labels[strong])] = True
+    labels = labelled(strength > max(WEAK * threshold, FAINTEST))[0]
+    area = np.bincount(labels.ravel())
+    real = np.zeros(len(area), bool)
+    real[labels[strong]] = True
     real[0] = False
+    if real.sum() > MOST_PIECES:
+        real[np.argsort(np.where(real, area, 0), kind="stable")[:-MOST_PIECES]] = False
     mask = np.asarray(real[labels])
     return mask, quantile(strength[strong], 0.5), threshold / 2
 

@@ -7,6 +7,8 @@ and the same from side to side. A line may slope, bend a little and be broken.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,12 +26,13 @@ BROKEN = 2.0  # pixels of a ruled line that are worth one that is missing from i
 HIDDEN = 0.25  # such pixels that are worth one that a stroke hides
 BENT = 0.4  # such pixels that are worth a step up or down
 CLEAR = 0.4  # heights in which there is but one ruled line
+MOST_RULES = 400  # of one direction, the longest: squared paper has 60, and what has more is no page of writing
 SEEN = 0.8  # share of a ruled line, where no stroke hides it, that is where it should be
-
 BROAD = 0.5  # of the width of the picture: what is as wide is no digit of several, nor is what is
 LEVEL = 4  # times as wide as it is tall
 LITTLE = 0.25  # of the ink: if no more is in what may be digits, a line holds nearly all of it together
 
+Points = tuple[NDArray[np.intp], NDArray[np.intp]]  # their rows and their columns
 Heights = NDArray[np.int32]  # (h, w): for each pixel of ink how many are in its run from top to bottom, 0 for paper
 
 
@@ -56,12 +59,25 @@ def without_level_rules(mask: Mask, thin: int, height: float) -> Mask:
     joined = along_rows(np.minimum, along_rows(np.maximum, line.view(np.uint8), bridge), bridge)
     labels, parts = components((joined > 0) | line)
     kept = mask.copy()
-    for number, part in enumerate(parts, 1):
-        if part.right - part.left >= BRIEF * height:
-            columns = np.s_[:, part.left : part.right]
-            y, x = np.nonzero(line[columns] & (labels[columns] == number))
-            kept[columns] &= ~rule(y, x, mask[columns], runs[columns], thin)
+    for part, (y, x) in longest(parts, points_of(line, labels, len(parts)), BRIEF * height):
+        columns = np.s_[:, part.left : part.right]
+        kept[columns][rule(y, x - part.left, mask[columns], runs[columns], thin)] = False
     return kept
+
+
+def longest(parts: list[Part], points: list[Points], least: float) -> list[tuple[Part, Points]]:
+    """Return the parts that are so long at least, with their points: not too many of them."""
+    found = [pair for pair in zip(parts, points, strict=True) if pair[0].right - pair[0].left >= least]
+    return sorted(found, key=lambda pair: pair[0].left - pair[0].right)[:MOST_RULES]
+
+
+def points_of(line: Mask, labels: NDArray[np.int32], count: int) -> list[Points]:
+    """Return the rows and columns of the pixels of a line that are in each of so many parts."""
+    y, x = np.nonzero(line)
+    number = labels[y, x]
+    order = np.argsort(number, kind="stable")
+    ends = np.cumsum(np.bincount(number, minlength=count + 1))[:-1]
+    return list(zip(np.split(y[order], ends)[1:], np.split(x[order], ends)[1:], strict=True))
 
 
 def on_long_course(mask: Mask, slim: Mask, thin: int, height: float, long: float) -> Mask:
@@ -72,17 +88,23 @@ def on_long_course(mask: Mask, slim: Mask, thin: int, height: float, long: float
     return np.asarray(slim & ((length >= long) & (length >= longest - 2 * BENT * thin)).T)
 
 
-def rule(y: NDArray[np.intp], x: NDArray[np.intp], mask: Mask, runs: Heights, thin: int) -> Mask:
+def rule(y: NDArray[np.intp], x: NDArray[np.intp], mask: Mask, runs: Heights, thin: int) -> Points:
     """Return the pixels of a ruled line through most of some points: none, if strokes made these."""
     there = runs[y, x]
     thick = thickness(x, there)
     slim = there <= UNEVEN * thick + 1  # and not a stroke that lies along it
-    course = smooth_course(x[slim], y[slim], thin)(np.arange(mask.shape[1]))
-    near = np.abs(np.arange(len(mask))[:, np.newaxis] - course) <= max(thick, NEAR)
-    found = near & mask & (runs <= UNEVEN * thick + 1)
-    seen, missing = found.any(0).sum(), (~(near & mask).any(0)).sum()
-    is_rule = seen >= SEEN * (seen + missing)
-    return found if is_rule else np.zeros_like(mask)
+    across = np.arange(mask.shape[1])
+    course = smooth_course(x[slim], y[slim], thin)(across)
+    reach = max(thick, NEAR)
+    beside = np.arange(-math.ceil(reach) - 1, math.ceil(reach) + 2)[:, np.newaxis]
+    down = np.clip(np.floor(course), -len(mask), 2 * len(mask)).astype(np.intp) + beside  # (k, w), the rows around it
+    near = (np.abs(down - course) <= reach) & (down >= 0) & (down < len(mask))
+    place = np.clip(down, 0, len(mask) - 1), across
+    inked = near & mask[place]
+    found = inked & (runs[place] <= UNEVEN * thick + 1)
+    seen, missing = found.any(0).sum(), (~inked.any(0)).sum()
+    k, column = np.nonzero(found if seen >= SEEN * (seen + missing) else np.zeros_like(found))
+    return down[k, column], column
 
 
 def thickness(x: NDArray[np.intp], runs: Heights) -> float:

@@ -20,7 +20,8 @@ from digits.lattice import best_reading
 from digits.network import Network
 from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
-from digits.rows import Row, find_rows
+from digits.rows import MOST_PIECES, Row, find_rows, inked
+from digits.strokes import components
 from tests.models import features, mnist
 
 PIXELS, LABELS = mnist(400)
@@ -306,7 +307,7 @@ def test_marks_are_told_by_shape_and_place(tall: float, wide: float, top: int, m
 def test_faint_strokes_are_cut_and_widened_as_others_are() -> None:
     ink = np.zeros((80, 40), np.float32)
     ink[10:70, 20] = 0.3
-    pixels = cut(Row(ink, 0, 0, 60.0, 1.0)).pixels
+    pixels = cut(Row(ink, 0, 0, 60.0, 1.0)).cuts().pixels
     assert len(pixels) > 0
     assert (pixels.max((1, 2)) == 255).all()
 
@@ -336,6 +337,23 @@ def test_boxes_that_cover_a_picture_many_times_are_refused() -> None:
 def test_a_page_of_noise_holds_little() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
     assert survey(Image.fromarray(noise)).count < 100
+
+
+def test_ruled_lines_that_hang_together_in_hundreds_hold_nothing() -> None:
+    page = np.full((600, 600, 3), 240.0)
+    page[::4] = 20
+    for turn, y in enumerate(range(0, 596, 4)):
+        page[y : y + 4, -turn % 2 * 599] = 20
+    assert survey(page).count == 0
+
+
+def test_of_more_grain_than_any_page_has_the_largest_is_looked_at() -> None:
+    page = np.zeros((400, 400), np.float32)
+    page[:398:2, :398:2] = 255
+    page[100:103, 100:103] = 255
+    mask = inked(page)[0]
+    assert components(mask)[0].max() == MOST_PIECES < 199**2 // 1.5
+    assert mask[100:103, 100:103].all()
 
 
 def test_more_writing_than_can_be_read_at_once_is_refused() -> None:
