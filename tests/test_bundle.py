@@ -255,6 +255,22 @@ def test_a_network_that_answers_as_keras_did_is_the_right_one(tmp_path: Path) ->
     assert base64.b64decode(made.manifest["golden"][0]["image"]) == png()
 
 
+def test_golden_images_are_asked_in_batches_and_each_counts(tmp_path: Path) -> None:
+    samples = golden(bundle.MOST_GOLDEN)
+    asked: list[int] = []
+
+    def network(batch: Pixels) -> Any:
+        asked.append(len(batch))
+        return answering(PROBABILITIES)(batch)
+
+    bundle.check_golden(publish(tmp_path, golden=samples), network)
+    assert sum(asked) == len(samples)
+    assert max(asked) <= bundle.GOLDEN_BATCH
+    wrong = [*samples[:-1], bundle.golden(1, png(), PROBABILITIES[::-1])]
+    made = publish(tmp_path, golden=wrong)
+    assert refusal_of(lambda: bundle.check_golden(made, network)) == "mismatch"
+
+
 @pytest.mark.parametrize("probabilities", [PROBABILITIES[::-1], [0.91 + 2e-4, *[0.01] * 9], [float("nan")] * 10])
 def test_a_network_that_answers_otherwise_is_not(probabilities: list[float], tmp_path: Path) -> None:
     made = publish(tmp_path, golden=golden())
@@ -273,6 +289,8 @@ def test_a_network_that_answers_otherwise_is_not(probabilities: list[float], tmp
         [{"image": "no base64!", "probabilities": PROBABILITIES}],
         [{"image": "", "probabilities": PROBABILITIES}],
         [{"image": base64.b64encode(b"text").decode(), "probabilities": PROBABILITIES}],
+        [bundle.golden(1, encoded(Image.new("L", (2000, 2000)), "PNG"), PROBABILITIES)],
+        golden(bundle.MOST_GOLDEN + 1),
         [golden(1)[0] | {"probabilities": PROBABILITIES[:9]}],
         [golden(1)[0] | {"probabilities": "ten"}],
         [golden(1)[0] | {"probabilities": [10**400] * 10}],
@@ -280,7 +298,7 @@ def test_a_network_that_answers_otherwise_is_not(probabilities: list[float], tmp
         [golden(1)[0] | {"probabilities": PROBABILITIES * 2}, golden(1)[0] | {"probabilities": []}],
         [golden(1)[0] | {"probabilities": PROBABILITIES[:5]}, golden(1)[0] | {"probabilities": PROBABILITIES[:5]}],
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_golden_images_that_cannot_be_read_are_malformed(samples: Any, tmp_path: Path) -> None:
     made = publish(tmp_path, golden=samples)
