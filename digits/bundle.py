@@ -178,6 +178,13 @@ def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     return data
 
 
+def read_inside(folder: Path, path: Path) -> bytes:
+    """Read a file of a bundle, and no other that a link in it leads to. Raises `BadBundle`."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BadBundle("malformed", f"{path} leads out of {folder}")
+    return read_bytes(path)
+
+
 def without_waiting(path: str, flags: int) -> int:
     """Open a file; a FIFO would otherwise have us wait for its writer."""
     return os.open(path, flags | os.O_NONBLOCK)
@@ -233,10 +240,8 @@ def draft(models: Path) -> Iterator[Path]:
     """
     models.mkdir(parents=True, exist_ok=True)
     with locked(models):
-        for left in models.glob(".draft-*"):
-            shutil.rmtree(left)
-        for left in models.glob(f".{CURRENT}-*"):
-            left.unlink()
+        for left in [*models.glob(".draft-*"), *models.glob(f".{CURRENT}-*")]:
+            remove(left)
         path = Path(tempfile.mkdtemp(prefix=".draft-", dir=models))
         try:
             yield path
@@ -247,9 +252,20 @@ def draft(models: Path) -> Iterator[Path]:
 @contextmanager
 def locked(models: Path) -> Iterator[None]:
     """Keep other publishers out; the lock goes with the process that holds it."""
-    with (models / ".lock").open("w") as lock:
+    lock = os.open(models / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link and not what it leads to, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def commit(path: Path, manifest: Manifest, report: Callable[[Manifest], bytes] | None = None) -> Bundle:
@@ -293,6 +309,7 @@ def make_current(bundle: Bundle) -> None:
     """Let `current` name a bundle from now on; for who is within the `draft` of its folder."""
     models = bundle.path.parent
     aside = models / f".{CURRENT}-aside"
+    remove(aside)  # or a link would have its target overwritten
     aside.write_text(f"{bundle.version}\n")
     sync(aside)
     os.replace(aside, models / CURRENT)

@@ -158,8 +158,9 @@ def add_model(app: FastAPI, models: Models) -> None:
     )  # fmt: skip
     def plot(request: Request) -> Response:
         """Return one of the plots that the manifest names."""
-        path = plot_file(models.engine.path, models.engine.manifest, request.path_params["name"])
-        return Response(file_of(path), media_type="image/png")
+        folder = models.engine.path
+        path = plot_file(folder, models.engine.manifest, request.path_params["name"])
+        return Response(file_of(folder, path), media_type="image/png")
 
     @app.get(
         "/model/report", operation_id="report", tags=["model"], response_class=Response,
@@ -168,7 +169,8 @@ def add_model(app: FastAPI, models: Models) -> None:
     )  # fmt: skip
     def report() -> Response:
         """Return the page that shows how the model was made and how well it did."""
-        page = file_of(report_file(models.engine.path, models.engine.manifest))
+        folder = models.engine.path
+        page = file_of(folder, report_file(folder, models.engine.manifest))
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
 
@@ -195,10 +197,10 @@ def report_file(folder: Path, manifest: Manifest) -> Path:
     return path
 
 
-def file_of(path: Path) -> bytes:
-    """Return a file of a bundle, which whoever copied that may have left unreadable or huge. Raises `Problem`."""
+def file_of(folder: Path, path: Path) -> bytes:
+    """Return a file of a bundle, which may be unreadable, huge or a link, as it was copied. Raises `Problem`."""
     try:
-        return bundle.read_bytes(path)
+        return bundle.read_inside(folder, path)
     except BadBundle as exc:
         raise Problem(404, "not_found", str(exc)) from exc
 

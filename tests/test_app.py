@@ -545,6 +545,20 @@ async def test_the_manifest_and_its_plots_can_be_fetched(client: httpx.AsyncClie
     assert plot.content.startswith(b"\x89PNG")
 
 
+async def test_a_link_out_of_a_bundle_is_not_followed(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("of others")
+    made = publish(tmp_path / "models", templates(), plots=["accuracy.png"])
+    (made.path / "report.html").symlink_to(tmp_path / "secret")
+    plot = made.path / "plots" / "accuracy.png"
+    plot.unlink()
+    plot.symlink_to("../../../secret")
+    async with serve(Settings(models=tmp_path / "models")) as linked:
+        for path in ("/model/report", "/model/plots/accuracy.png"):
+            response = await linked.get(path)
+            assert (response.status_code, code_of(response)) == (404, "not_found")
+            assert "of others" not in response.text
+
+
 async def test_a_file_of_a_bundle_beyond_the_cap_is_not_read(tmp_path: Path, serve: Serve) -> None:
     made = publish(tmp_path, templates())
     for name in (bundle.REPORT_NAME, "plots/accuracy.png"):

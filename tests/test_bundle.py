@@ -123,6 +123,28 @@ def test_a_draft_sweeps_out_what_others_left(tmp_path: Path) -> None:
         assert {item.name for item in tmp_path.iterdir()} == {".lock", path.name}
 
 
+def test_publishing_follows_no_link_that_lies_in_its_way(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("precious")
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / ".draft-folder").symlink_to(victim)
+    (models / ".draft-file").symlink_to(victim / "file")
+    (models / ".draft-nothing").symlink_to(victim / "nothing")
+    (models / ".current-link").symlink_to(victim / "file")
+    made = publish(models)
+    (models / ".current-aside").symlink_to(victim / "file")
+    bundle.promote(made)
+    assert bundle.read_current(models) == made
+    assert {item.name for item in models.iterdir()} == {".lock", "current", made.version}
+    (models / ".lock").unlink()
+    (models / ".lock").symlink_to(victim / "file")
+    with pytest.raises(OSError, match="symbolic links"):
+        publish(models)
+    assert [item.read_text() for item in victim.iterdir()] == ["precious"]
+
+
 # --- a model that was dropped there by hand -----------------------------------------------------
 
 
