@@ -87,18 +87,26 @@ def read_current(models: Path) -> Bundle:
         return read(models / current_version(models))
     if bare:
         return read_bare(models / H5_NAME)
-    others = sorted(path.name for path in models.glob("*.h5"))
+    others = strays(models)
     only = f"only {', '.join(others)[:200]}" if others else "nothing that could be served"
     raise BadBundle("missing", f"there is no model in {models} yet, {only}; train one, or put a {H5_NAME} there")
 
 
-def read_served(models: Path, default: Path | None) -> Bundle:
+def read_served(models: Path, default: Path | None, *, published: bool = False) -> Bundle:
     """Read what `read_current` reads, or the default model, if there is one, while nothing has been published.
 
+    Where something was, and is served, the folder must hold bundles yet: else it was emptied, moved or unmounted.
     Raises `BadBundle`.
     """
     takes_default = default is not None and any(contents(default)) and not any(contents(models))
+    if takes_default and published and not versions(models):
+        raise BadBundle("missing", f"there is no model in {models} any more; the one that came from there is kept")
     return read_current(default if default and takes_default else models)
+
+
+def strays(models: Path) -> list[str]:
+    """Return the names of files that look like models, but are not served under these names."""
+    return sorted(path.name for kind in ("*.h5", "*.keras") for path in models.glob(kind) if path.name != H5_NAME)
 
 
 def current_version(models: Path) -> str:

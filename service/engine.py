@@ -214,9 +214,23 @@ class Models:
         self._try_again, self._patience = math.inf, LOOK_AGAIN
         if engine is not None:
             self._engine = engine
-            logger.info("serving model %s", engine.manifest["version"])
+            logger.info("serving model %s%s", engine.manifest["version"], self._origin(engine))
         if ignored:
             logger.warning("%s", ignored)
+
+    def _origin(self, engine: Engine) -> str:
+        """Say where the default model comes from, for whoever meant to have another one served."""
+        if self._is_published(engine):
+            return ""
+        where = f", which comes with the project, since there is none in {self.folder.absolute()}"
+        others = bundle.strays(self.folder)
+        if not others:
+            return where
+        are = "is" if len(others) == 1 else "are"
+        return f"{where}; it holds {', '.join(others)[:200]}, which {are} served only under the name {bundle.H5_NAME}"
+
+    def _is_published(self, engine: Engine | None) -> bool:
+        return engine is not None and engine.path.is_relative_to(self.folder)
 
     def _load(self) -> Loaded:
         """Return the engine of the current bundle, or None when it is served already; and what is to be said."""
@@ -229,7 +243,9 @@ class Models:
             return self._conversion.finish(h5)
 
     def _read(self, convert: Callable[[bytes], bytes]) -> Read:
-        found, ignored = bundle.read_served(self.folder, self.default), bundle.ignored(self.folder)
+        published = self._is_published(self._engine)
+        found = bundle.read_served(self.folder, self.default, published=published)
+        ignored = bundle.ignored(self.folder)
         served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
         return found, None if served else convert(found.h5), ignored
 
@@ -250,7 +266,9 @@ class Models:
         """Log what goes wrong, once, and not every few seconds."""
         if repr(exc) not in self._complaints:
             self._complaints.add(repr(exc))
-            logger.error("%s %s; looking again every %g s", what, self.folder, LOOK_AGAIN, exc_info=exc)
+            why = exc.strerror or exc if isinstance(exc, OSError) else exc  # which says it all, and needs no traceback
+            trace = None if isinstance(exc, OSError) else exc
+            logger.error("%s %s: %s; looking again every %g s", what, self.folder, why, LOOK_AGAIN, exc_info=trace)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         """Refresh at every change in the folder, until another folder stands in its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -100,6 +101,65 @@ async def test_a_default_model_is_served_until_one_is_published(tmp_path: Path, 
         assert version(models) == default.version
         made = await asyncio.to_thread(publish, tmp_path / "models", h5)
         await until(lambda: version(models) == made.version)
+
+
+@pytest.mark.parametrize("is_bare", [False, True])
+@pytest.mark.parametrize("is_left", [False, True])
+async def test_a_folder_that_was_emptied_or_moved_leaves_its_model_served(
+    tmp_path: Path, h5: bytes, is_bare: bool, is_left: bool
+) -> None:
+    """A volume was unmounted, perhaps: no reason to answer with another model."""
+    publish(tmp_path / "default", templates(2.0))
+    folder = tmp_path / "models"
+    publish(folder, h5)
+    if is_bare:
+        (folder / "current").unlink()
+        (folder / bundle.H5_NAME).write_bytes(h5)
+    models = Models(folder, tmp_path / "default")
+    async with models.watched():
+        served = version(models)
+        folder.rename(tmp_path / "away")
+        if is_left:
+            folder.mkdir()
+        await until(lambda: models.refusal is not None)
+        assert "any more" in str(models.refusal)
+        assert version(models) == served
+        if is_left:
+            folder.rmdir()
+        (tmp_path / "away").rename(folder)
+        await until(lambda: models.refusal is None)
+        assert version(models) == served
+
+
+async def test_without_current_the_default_model_is_served_again(
+    tmp_path: Path, h5: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    default = publish(tmp_path / "default", templates(2.0))
+    folder = tmp_path / "models"
+    made = publish(folder, h5)
+    for name in ("mine.h5", "mnist_cnn_model.keras"):
+        (folder / name).touch()
+    models = Models(folder, tmp_path / "default")
+    with caplog.at_level(logging.INFO, "uvicorn.error"):
+        async with models.watched():
+            assert version(models) == made.version
+            (folder / "current").unlink()
+            await until(lambda: version(models) == default.version)
+            assert models.refusal is None
+    (published, again) = [record.getMessage() for record in caplog.records if "serving" in record.getMessage()]
+    assert published == f"serving model {made.version}"
+    assert f"comes with the project, since there is none in {folder}" in again
+    assert "mine.h5, mnist_cnn_model.keras, which are served only under the name mnist_cnn_model.h5" in again
+
+
+async def test_a_folder_that_cannot_be_watched_is_complained_of_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "models").symlink_to("models")  # which goes round; root may read whatever is there
+    models = Models(tmp_path / "models")
+    async with models.watched():
+        await until(lambda: any("cannot watch" in record.getMessage() for record in caplog.records))
+    assert not any(record.exc_info for record in caplog.records)
 
 
 async def test_a_default_model_does_not_stand_in_for_one_that_is_refused(tmp_path: Path) -> None:
