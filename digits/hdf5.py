@@ -24,6 +24,7 @@ from digits.errors import BadModel
 MAX_BYTES = 64 << 20  # of the file, and of all arrays that it declares; the classic CNN has 2.7 MB
 MAX_OBJECTS = 10_000  # groups and datasets; also ends the walk of a file whose groups contain each other
 ZIP = b"PK\x03\x04"
+KERAS = b"metadata.json"  # a file in each such archive that Keras writes
 MAX_CONFIG = 1 << 20  # characters of model_config
 MAX_PATH = 1_000  # characters of where a group or dataset lies
 
@@ -46,7 +47,8 @@ def read(data: bytes) -> SavedModel:
     if len(data) > MAX_BYTES:
         raise BadModel("too_large", f"the file has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     if data.startswith(ZIP):
-        raise BadModel("not_hdf5", "this is a .keras file, not a .h5; save it with model.save('mnist_cnn_model.h5')")
+        kind = "a .keras file" if KERAS in data else "an archive, .npz or .zip"
+        raise BadModel("not_hdf5", f"this is {kind}, not a .h5; save the model with model.save('mnist_cnn_model.h5')")
     try:
         file = h5py.File(h5py.h5f.open_file_image(data), "r")
     except MemoryError:  # which says nothing of the file

@@ -247,7 +247,10 @@ class Models:
         found = bundle.read_served(self.folder, self.default, published=published)
         ignored = bundle.ignored(self.folder)
         served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
-        return found, None if served else convert(found.h5), ignored
+        try:
+            return found, None if served else convert(found.h5), ignored
+        except BadModel as exc:  # which has but seen the bytes
+            raise BadModel(exc.code, f"{found.path / bundle.H5_NAME}: {exc}") from exc
 
     async def _follow(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -188,6 +188,7 @@ async def test_a_bare_file_that_arrives_slowly_is_served_once_it_is_whole(tmp_pa
             file.write(h5[:5000])
             file.flush()
             await until(lambda: models.refusal is not None and "HDF5" in models.refusal)
+            assert str(models.refusal).startswith(f"{tmp_path / bundle.H5_NAME}: ")
             file.write(h5[5000:])
         await until(lambda: version(models) is not None)
         assert models.refusal is None

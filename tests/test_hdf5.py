@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -268,6 +270,19 @@ def test_a_hostile_file_gets_its_code(name: str) -> None:
         convert.to_onnx(make())
     assert refusal.value.code == code, str(refusal.value)
     assert 10 < len(str(refusal.value)) <= 501
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [(("metadata.json", "config.json", "model.weights.h5"), "a .keras file"), (("arr_0.npy",), "an archive")],
+)
+def test_an_archive_is_called_what_it_is(names: tuple[str, ...], kind: str) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, bytes(100))
+    with pytest.raises(BadModel, match=kind):
+        convert.to_onnx(file.getvalue())
 
 
 def test_a_model_may_be_nearly_as_heavy_as_the_limit() -> None:
