@@ -22,7 +22,7 @@ class Refused(ValueError):
 
 
 class BadImage(Refused):
-    """`code` is one of `empty`, `not_an_image`, `broken`, `too_large`, `animated`.
+    """`code` is one of `empty`, `not_an_image`, `broken`, `too_large`, `animated`, `outside`: a box is.
 
     From the service also `bad_base64` and `bad_pixels`, for what isn't the bytes of a picture.
     """

@@ -153,7 +153,13 @@ def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
 
 
 def check_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> None:
-    """Refuse boxes that would have the same parts of a picture looked at again and again. Raises `BadImage`."""
+    """Refuse boxes without a pixel of the picture, and those that look at its parts again and again.
+
+    Raises `BadImage`.
+    """
+    for number, (left, top, _, _) in enumerate(boxes, 1):
+        if left >= size[0] or top >= size[1]:
+            raise BadImage("outside", f"box {number} lies outside of the image, which is {size[0]} x {size[1]}")
     inside = sum(min(width, size[0]) * min(height, size[1]) for _, _, width, height in boxes)
     if inside > MOST_BOXED * size[0] * size[1]:
         raise BadImage("too_large", f"the boxes are more than {MOST_BOXED} times as large as the image")

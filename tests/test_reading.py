@@ -334,6 +334,15 @@ def test_boxes_that_cover_a_picture_many_times_are_refused() -> None:
     assert refused.value.code == "too_large"
 
 
+@pytest.mark.parametrize("box", [(400, 0, 30, 30), (0, 120, 30, 30), (1000, 1000, 30, 30)])
+def test_a_box_outside_of_the_picture_is_refused(box: reading.Box) -> None:
+    page = Image.new("L", (400, 120), 255)
+    assert survey(page, [(399, 119, 30, 30)]).count == 0
+    with pytest.raises(BadImage, match="box 2 lies outside of the image, which is 400 x 120") as refused:
+        survey(page, [(0, 0, 30, 30), box])
+    assert refused.value.code == "outside"
+
+
 def test_a_page_of_noise_holds_little() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
     assert survey(Image.fromarray(noise)).count < 100
