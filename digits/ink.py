@@ -194,7 +194,10 @@ def standing_out(grey: Grey, share: float = THICK) -> Grey:
 
 def within(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
     """Return the extreme of the square of an odd `width` around each element of (h, w)."""
-    return along_rows(extreme, along_rows(extreme, array, width).T, width).T
+    beside = width // 2
+    across = along_rows(extreme, array, width)
+    tall = np.concatenate([across[:1].repeat(beside, 0), across, across[-1:].repeat(beside, 0)])
+    return running(extreme, tall.T, width).T  # with columns as rows, in the order in which they lie in memory
 
 
 def along_rows(extreme: Window, array: NDArray[Any], width: int) -> NDArray[Any]:
