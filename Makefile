@@ -12,7 +12,7 @@ SOURCES := digits service trainer clients benchmarks notebooks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
-.PHONY: help up install train test check fix browser pythons bench bench-peers evaluate lock
+.PHONY: help up install train test check fix browser pythons oldest bench bench-peers evaluate lock
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
@@ -42,6 +42,12 @@ browser: $(VENV)/browser  ## try all of /docs in Chromium, at the root and behin
 
 pythons: $(VENV)/dev  ## run the client's tests, from its wheel, under each Python that it names and PATH has
 	$(BIN)/python -m tests.pythons
+
+oldest: $(VENV)/dev  ## run the tests with the oldest versions that pyproject.toml allows; ARGS="-k batcher" picks some
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .oldest
+	$(BIN)/uv pip install --quiet --python .oldest --resolution lowest-direct \
+	    --editable '.[dev]' --editable 'clients[completion]'
+	.oldest/bin/python -m pytest $(ARGS)
 
 bench: $(VENV)/dev $(BENCH_DIR)/digits/.made  ## measure the service beside bare ASGI and ONNX Runtime; needs wrk
 	$(BIN)/python -m benchmarks run $(ARGS)
