@@ -28,19 +28,20 @@ def setting(default: Any, help: str) -> Any:
 @dataclass(frozen=True, slots=True)
 class Settings:
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
-    port: int = setting(8000, "port to listen on; 0 for any that is free")
-    models: Path = setting(Path("models"), "folder in which bundles are published, or a `.h5` is dropped")
+    port: int = setting(8000, "port to listen on; 0 for any free one")
+    models: Path = setting(Path("models"), "folder for published bundles, or for a `.h5` that you drop there")
     default_model: bool = setting(
-        True, "serve the model that comes with the project until one is published, readable or not: `true` or `false`"
+        True,
+        "serve the model that comes with the project until one is published, even an unreadable one: `true` or `false`",
     )
-    model_name: str = setting("digits", "name of the model in the protocols of other servers, under `/v1` and `/v2`")
-    workers: int = setting(0, "processes; 0: one per core, up to 4, or one where this isn't Linux")
-    threads: int = setting(0, "threads for inference, and as many for decoding, in each process; 0: one per core")
-    max_body: int = setting(10 << 20, "bytes in a request; more is answered 413")
-    max_images: int = setting(10_000, "images in a request; more is answered 413")
-    max_batch: int = setting(32, "images in one run of the network")
-    max_queue: int = setting(20_000, "images that wait for the network; beyond, requests are answered 429")
-    root_path: str = setting("", "prefix that a proxy puts before every path, and strips, such as `/digits`")
+    model_name: str = setting("digits", "name of the model under `/v1` and `/v2`, the protocols of other servers")
+    workers: int = setting(0, "number of processes; 0: one per core, up to 4 (not on Linux: one)")
+    threads: int = setting(0, "threads for inference in each process, and as many for decoding; 0: one per core")
+    max_body: int = setting(10 << 20, "most bytes in a request; more get 413")
+    max_images: int = setting(10_000, "most images in a request; more get 413")
+    max_batch: int = setting(32, "most images in one run of the network")
+    max_queue: int = setting(20_000, "most images waiting for the network; beyond that, requests get 429")
+    root_path: str = setting("", "path prefix that a proxy adds in front of the service and strips, such as `/digits`")
     log_level: str = setting("info", "`critical`, `error`, `warning`, `info` or `debug`")
 
     @classmethod
