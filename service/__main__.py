@@ -46,7 +46,7 @@ def check_arguments(arguments: list[str]) -> None:
     from service.settings import table
 
     parser = argparse.ArgumentParser(
-        "python -m service", description="Serve the model. All settings are variables of the environment:",
+        "python -m service", description="Serve the model. All settings are environment variables:",
         epilog=table(), formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     try:

@@ -147,15 +147,20 @@ def main(arguments: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m trainer compare",
-        description="Say whether the difference between two models is more than noise (McNemar's test).",
+        description="Tell whether the difference between two models is more than noise (McNemar's test).",
     )
     for name, which in (("first", "A"), ("second", "B")):
-        made.add_argument(name, metavar=which, help="folder of a bundle, version of one, folder of models, or .h5 file")
-    made.add_argument("--models", type=Path, default=Config().output, help="where versions are (default: %(default)s)")
-    made.add_argument("--data", type=Path, metavar="PATH", help="as for the training")
-    asked = "images that both are asked about; no training knows those of test (default: %(default)s)"
+        made.add_argument(name, metavar=which, help="folder or version of a bundle, folder of models, or .h5 file")
+    made.add_argument(
+        "--models",
+        type=Path,
+        default=Config().output,
+        help="folder in which versions are looked up (default: %(default)s)",
+    )
+    made.add_argument("--data", type=Path, metavar="PATH", help="as for training")
+    asked = "images that both models are asked about; no training knows those of test (default: %(default)s)"
     made.add_argument("--on", choices=("validation", "test"), default="validation", help=asked)
-    made.add_argument("--json", action="store_true", help="for programs")
+    made.add_argument("--json", action="store_true", help="print JSON, for programs")
     return made
 
 

@@ -25,10 +25,10 @@ QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9, "for
 QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}".removesuffix(" True") for name, value in QUICK.items())
 
 COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
-    "compare": "say whether the difference between two models is more than noise",
+    "compare": "tell whether the difference between two models is more than noise",
     "ensemble": "publish the mean of several models as one",
-    "report": "make the page of a bundle anew, with practice sets",
-    "runs": "train with many seeds, and summarise",
+    "report": "make the page of a bundle again, with practice sets",
+    "runs": "train with many seeds and summarise",
 }
 
 
@@ -40,50 +40,51 @@ def setting(default: Any, help: str, *, in_manifest: bool = True) -> Any:
 @dataclass(frozen=True, slots=True)
 class Config:
     data: Path | None = setting(
-        None, "an .npz with x_train, y_train, x_test and y_test, a folder of IDX files, of train/ and test/ images "
-        "by class, or of images with labels.csv; the MNIST that comes with the project if not given", in_manifest=False
+        None, "an .npz with x_train, y_train, x_test and y_test, or a folder of IDX files, of train/ and test/ images "
+        "by class, or of images with labels.csv (default: the MNIST that comes with the project)", in_manifest=False
     )  # fmt: skip
-    output: Path = setting(Path("models"), "where the bundle is published", in_manifest=False)
-    recipe: str = setting("standard", "other defaults: " + ", ".join(RECIPES))
+    output: Path = setting(Path("models"), "folder in which the bundle is published", in_manifest=False)
+    recipe: str = setting("standard", "a set of other defaults: " + ", ".join(RECIPES))
     architecture: str = setting("cnn", "cnn, resnet, efficientnet, an entry point, or a .py file with build()")
     epochs: int = setting(16, "passes over the training set")
-    batch_size: int = setting(128, "images in one step")
-    learning_rate: float = setting(2e-3, "of Adam at its highest; it warms up for a tenth of the steps, then falls")
-    dropout: float = setting(0.2, "rate behind the last hidden layer")
-    label_smoothing: float = setting(0.0, "share of each target that all digits share alike")
-    average: float = setting(0.0, "momentum of the moving average of the weights that is kept at the end; 0: none")
+    batch_size: int = setting(128, "images per step")
+    learning_rate: float = setting(2e-3, "peak rate of Adam; it rises for a tenth of the steps, then falls")
+    dropout: float = setting(0.2, "dropout rate after the last hidden layer")
+    label_smoothing: float = setting(0.0, "share of each target that is spread evenly over all digits")
+    average: float = setting(0.0, "momentum of the moving average of the weights, which is kept at the end; 0: none")
     augmented: float = setting(0.7, "share of the images that are varied")
     strength: float = setting(
-        1.0, "how far, and how often, they are varied: 1 as hands and scanners do it, 0 not at all but for hidden parts"
+        1.0,
+        "how far, and how often, they are varied: 1 as by hands and scanners, 0 not at all, except for hidden parts",
     )
-    hidden: float = setting(0.1, "share of the varied images of which a part is hidden")
-    moved: float = setting(1.5, "pixels up to which a varied image is moved in each direction, at strength 1")
-    drawn: float = setting(0.2, "digits drawn by the program, of other hands, for each image of the training set")
-    outliers: float = setting(0.25, "images without a digit in each batch, for each that has one")
+    hidden: float = setting(0.1, "share of the varied images that have a hidden part")
+    moved: float = setting(1.5, "pixels by which a varied image is moved at most in each direction, at strength 1")
+    drawn: float = setting(0.2, "digits of other hands, drawn by the program, per image of the training set")
+    outliers: float = setting(0.25, "images without a digit in each batch, per image with one")
     teacher: Path | None = setting(
-        None, "a .h5 whose probabilities, softened (their square roots, made to sum to 1), are a part of each target"
+        None, "a .h5 whose softened probabilities (their square roots, scaled to sum to 1) are a part of each target"
     )
-    taught: float = setting(0.5, "that part, if there is a teacher")
-    mixed_precision: bool = setting(False, "compute in bfloat16, where the processor has it; weights stay float32")
-    validation: float = setting(1 / 12, "share of the training set that is held out to watch the training by")
-    seed: int = setting(0, "of the weights, the order, the variants and dropout")
+    taught: float = setting(0.5, "size of that part, if there is a teacher")
+    mixed_precision: bool = setting(False, "compute in bfloat16 if the processor has it; weights stay float32")
+    validation: float = setting(1 / 12, "share of the training set that is held out for validation")
+    seed: int = setting(0, "seed of the weights, the order, the variants and dropout")
     deterministic: bool = setting(
-        False, "the same weights, bit for bit, each time on the same machine, if that is slower"
+        False, "get the same weights, bit for bit, each time on the same machine, even if that is slower"
     )
     target_accuracy: float = setting(
-        0.98, "share of the test set that must be right, or the model isn't served", in_manifest=False
+        0.98, "share of the test set that must be right for the model to be served", in_manifest=False
     )
     force: bool = setting(
-        False, "have the model served even if it is worse than the one that is served now", in_manifest=False
+        False, "serve the model even if it is worse than the one that is served now", in_manifest=False
     )
     show_augmentation: Path | None = setting(
-        None, "write a sheet of varied training images there, and train nothing", in_manifest=False
+        None, "write a sheet of varied training images to PATH, and train nothing", in_manifest=False
     )
     share: float = setting(1.0, "share of the training set that is used")
-    quick: bool = setting(False, "other defaults, for trying things in half a minute: " + QUICK_HELP)
-    if_missing: bool = setting(False, "do nothing when a model is published already", in_manifest=False)
+    quick: bool = setting(False, "other defaults, to try things in half a minute: " + QUICK_HELP)
+    if_missing: bool = setting(False, "do nothing if a model is already published", in_manifest=False)
     tensorboard: bool = setting(
-        False, "write logs for TensorBoard, too, into the folder tensorboard/ of the output", in_manifest=False
+        False, "also write logs for TensorBoard, into the folder tensorboard/ of the output", in_manifest=False
     )
 
     @classmethod

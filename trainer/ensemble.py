@@ -80,10 +80,12 @@ def main(arguments: list[str]) -> int:
 def read(arguments: list[str]) -> tuple[list[str], Config]:
     made = argparse.ArgumentParser(
         prog="python -m trainer ensemble",
-        description="Publish the mean of several models as one. Versions are looked for where it is published. "
+        description="Publish the mean of several models as one. Versions are looked up in the output. "
         "Exit codes: 0 published, 1 not good enough to be served, 2 bad models, data or flags.",
     )
-    made.add_argument("models", metavar="BUNDLE", nargs="+", help="folder of a bundle, version, folder of models, .h5")
+    made.add_argument(
+        "models", metavar="BUNDLE", nargs="+", help="folder or version of a bundle, folder of models, or .h5 file"
+    )
     for item in fields(Config):
         if item.name in FLAGS:
             add_flag(made, item.name, item.default, item.metadata["help"])

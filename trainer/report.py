@@ -335,10 +335,15 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m trainer report", description="Make the page of a bundle anew.")
-    where = "where the page goes; the bundle keeps the one that it has (default: %(default)s)"
-    made.add_argument("model", metavar="BUNDLE", help="folder of a bundle, version of one, or folder of models")
-    made.add_argument("--models", type=Path, default=Config().output, help="where versions are (default: %(default)s)")
+    made = argparse.ArgumentParser(prog="python -m trainer report", description="Make the page of a bundle again.")
+    where = "file to write the page to; the bundle keeps the page that it has (default: %(default)s)"
+    made.add_argument("model", metavar="BUNDLE", help="folder or version of a bundle, or folder of models")
+    made.add_argument(
+        "--models",
+        type=Path,
+        default=Config().output,
+        help="folder in which versions are looked up (default: %(default)s)",
+    )
     made.add_argument("--practice", type=Path, metavar="FILE", help="what `make evaluate` wrote with --json")
     made.add_argument("--output", type=Path, default=Path(bundle.REPORT_NAME), help=where)
     return made

@@ -110,9 +110,13 @@ def parser() -> argparse.ArgumentParser:
         "those of the training; --seed is the first. Exit codes: 0 all seeds published, 1 some did not, 2 bad flags.",
         allow_abbrev=False,  # --seed is a flag of the training
     )  # fmt: skip
-    made.add_argument("--seeds", type=int, default=5, metavar="N", help="how many (default: %(default)s)")
-    made.add_argument("--output", type=Path, default=Path("runs"), metavar="PATH", help="default: %(default)s")
-    made.add_argument("--at-once", type=int, default=0, metavar="N", help="how many; 0: as cores, memory and GPU allow")
+    made.add_argument("--seeds", type=int, default=5, metavar="N", help="number of seeds (default: %(default)s)")
+    made.add_argument(
+        "--output", type=Path, default=Path("runs"), metavar="PATH", help="folder of all runs (default: %(default)s)"
+    )
+    made.add_argument(
+        "--at-once", type=int, default=0, metavar="N", help="trainings at once; 0: as cores, memory and GPU allow"
+    )
     return made
 
 

@@ -17,7 +17,7 @@ from digits_client._version import __version__
 
 SHELLS = ("bash", "zsh", "fish")
 KEY = "DIGITS_API_KEY"
-ENVIRONMENT = f"The environment may hold DIGITS_URL, and {KEY} for a gateway that wants one."
+ENVIRONMENT = f"Environment variables: DIGITS_URL, and {KEY} for a gateway that needs a key."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,13 +64,13 @@ def parser(files: object = None) -> argparse.ArgumentParser:
         "read",
         _commands.read,
         "read the numbers in each image",
-        "0 all were read, 1 some were not, or not wholly",
+        "0 all were read, 1 some were not, or only in part",
     )
     evaluate = add(
-        commands, "evaluate", _commands.evaluate, "say how often the service is right about labelled images",
-        "0 as often as --at-least says, 1 not so often",
+        commands, "evaluate", _commands.evaluate, "tell how often the service is right about labelled images",
+        "0 at least as often as --at-least says, 1 less often",
     )  # fmt: skip
-    health = add(commands, "health", _commands.health, "say whether the service can predict", "0 it can, 1 it cannot")
+    health = add(commands, "health", _commands.health, "tell whether the service can predict", "0 it can, 1 it cannot")
     add(commands, "model", _commands.model, "show how the model was made and how well it did", "0 shown")
     add_completion(commands)
     add_images([predict, read], files)
@@ -79,10 +79,10 @@ def parser(files: object = None) -> argparse.ArgumentParser:
     for command, below in (
         (predict, "presence below which an image holds no digit (default: the model's own)"),
         (read, "confidence below which a digit is read as ? (default: the model's own)"),
-        (evaluate, "presence below which an image holds no digit; of numbers, confidence below which a digit is ?"),
+        (evaluate, "presence below which an image holds no digit; for numbers, confidence below which a digit is ?"),
     ):
         command.add_argument("--threshold", type=share, metavar="SHARE", help=below)
-    health.add_argument("--wait", type=float, metavar="SECONDS", help="for it to be able to, so long at most")
+    health.add_argument("--wait", type=float, metavar="SECONDS", help="how long to wait, at most, until it can")
     return top
 
 
@@ -105,7 +105,7 @@ def add(
 
 
 def add_url(command: argparse.ArgumentParser, default: str) -> None:
-    command.add_argument("--url", default=default, help=f"where the service is (default: DIGITS_URL, or else {URL})")
+    command.add_argument("--url", default=default, help=f"address of the service (default: DIGITS_URL, or else {URL})")
 
 
 def ask(do: Callable[[Client, argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -114,7 +114,7 @@ def ask(do: Callable[[Client, argparse.Namespace], int], options: argparse.Names
 
 
 def add_images(commands: Sequence[argparse.ArgumentParser], files: object) -> None:
-    what = "PNG, JPEG, WebP, BMP, GIF or TIFF file, a folder or a quoted pattern of them, or - for standard input"
+    what = "PNG, JPEG, WebP, BMP, GIF or TIFF file, a folder or quoted pattern of such files, or - for standard input"
     for command in commands:
         images = command.add_argument("images", nargs="+", metavar="IMAGE", help=what)
         setattr(images, "complete", files)  # noqa: B010  # an attribute that only shtab knows
@@ -124,22 +124,30 @@ def add_read(command: argparse.ArgumentParser) -> None:
     expected = command.add_mutually_exclusive_group()
     expected.add_argument("--expect", type=int, metavar="N", help="how many digits each number has")
     expected.add_argument("--pattern", help="what each number looks like, such as '[0-9]{4,6}'")
-    where = "left,top,width,height in pixels of a place with one number; may be given again for another"
+    where = "left,top,width,height, in pixels, of a place with one number; repeat for more places"
     command.add_argument("--boxes", type=box, action="append", default=[], metavar="BOX", help=where)
-    command.add_argument("--annotate", metavar="OUT", help="draw what was read into a copy of the image")
+    command.add_argument("--annotate", metavar="OUT", help="draw what was read into a copy of the image, OUT")
 
 
 def add_evaluate(command: argparse.ArgumentParser, files: object) -> None:
-    what = "folder or zip with labels.csv (columns file and label) or folders 0 to 9, or .npz with x_test and y_test"
+    what = (
+        "folder or zip with labels.csv (columns file and label) or with folders 0 to 9, or .npz with x_test and y_test"
+    )
     labelled = command.add_argument("set", metavar="SET", help=what)
     setattr(labelled, "complete", files)  # noqa: B010  # as above
-    command.add_argument("--worst", type=count, default=10, metavar="N", help="mistakes to list (default: 10)")
-    command.add_argument("--at-least", type=share, default=0.0, metavar="SHARE", help="that must be right, as in 0.99")
+    command.add_argument(
+        "--worst", type=count, default=10, metavar="N", help="number of mistakes to list (default: 10)"
+    )
+    command.add_argument(
+        "--at-least", type=share, default=0.0, metavar="SHARE", help="share that must be right, such as 0.99"
+    )
 
 
 def add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     how = 'for bash: eval "$(digits completion bash)" in .bashrc; needs shtab: pip install "digits-client[completion]"'
-    command = commands.add_parser("completion", help="print what completes commands in a shell", description=how)
+    command = commands.add_parser(
+        "completion", help="print a script that completes commands in a shell", description=how
+    )
     command.set_defaults(do=complete, refuse=command.error)
     command.add_argument("shell", choices=SHELLS)
 
