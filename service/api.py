@@ -23,9 +23,9 @@ from service.settings import Settings
 
 DESCRIPTION = """Reads handwritten digits.
 
-Send one image or many to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
+Send one or many images to `/predict`, as files, base64, pixels or a NumPy array; each gets its own
 answer. Send pictures of whole numbers to `/read`. `/health` says whether the service can predict,
-`/model` what it predicts with, and `/model/report` shows that to people."""
+`/model` describes the model, and `/model/report` shows the same to people, on a page."""
 
 
 def create_api(
@@ -64,8 +64,8 @@ def add_predict(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
     async def predict(request: Request) -> Response:
         """Read the digit in each image.
 
-        One that can't be read gets an `error` of its own; 200 if any could. One that holds no digit, or
-        several, gets `digit: null` and a `reason`.
+        An image that can't be read gets an `error` of its own; the status is 200 if any could be read. An
+        image with no digit, or several, gets `digit: null` and a `reason`.
         """
         return await endpoint(request)
 
@@ -87,8 +87,8 @@ def add_read(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
     async def read(request: Request) -> Response:
         """Read the numbers in each image, line by line.
 
-        One that can't be read gets an `error` of its own; 200 if any could. With `expect` or `pattern` each
-        line is the best reading that fits, and `fits` says whether there was one.
+        An image that can't be read gets an `error` of its own; the status is 200 if any could be read. With
+        `expect` or `pattern`, each line is the best reading that fits, and `fits` says whether there was one.
         """
         return await endpoint(request)
 
@@ -120,7 +120,7 @@ def add_health(app: FastAPI, models: Models) -> None:
         responses=openapi.answer("healthy") | {503: openapi.UNHEALTHY},
     )  # fmt: skip
     async def health() -> JSONResponse:
-        """Say whether the service can predict, and with what."""
+        """Say whether the service can predict, and with which model."""
         served = identity(models)
         uptime = round(time.monotonic() - started, 3)
         state = {"status": "ok" if served else "unavailable", "model": served, "reason": models.refusal}
@@ -128,7 +128,7 @@ def add_health(app: FastAPI, models: Models) -> None:
 
     @app.get("/health/live", operation_id="live", tags=["health"], responses=openapi.answer("live"))
     async def live() -> schemas.Live:
-        """Answer, which is all that a liveness probe asks."""
+        """Answer 200 as long as the service runs, for liveness probes."""
         return schemas.Live(status="alive")
 
     @app.get(
@@ -136,7 +136,7 @@ def add_health(app: FastAPI, models: Models) -> None:
         responses=openapi.answer("ready") | openapi.NO_MODEL,
     )  # fmt: skip
     async def ready() -> schemas.Ready:
-        """Answer 200 as soon as and as long as `/predict` can."""
+        """Answer 200 while `/predict` can answer, else 503, for readiness probes."""
         _ = models.engine
         return schemas.Ready(status="ready")
 

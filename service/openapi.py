@@ -38,9 +38,9 @@ TAGS = [
     {"name": "read", "description": "Whole numbers, in one or several lines, in each image."},
     {
         "name": "health",
-        "description": "Whether the service lives, and whether it can predict; for people and for probes.",
+        "description": "Whether the service is alive, and whether it can predict; for people and for probes.",
     },
-    {"name": "model", "description": "What predicts: how it was made, and how well it did."},
+    {"name": "model", "description": "The served model: how it was made, and how well it did."},
     {"name": "v2", "description": "The Open Inference Protocol, for clients of Triton, KServe and MLServer."},
     {"name": "v1", "description": "For clients of TensorFlow Serving, and of KServe's V1."},
 ]
@@ -74,8 +74,8 @@ def bodies(settings: Settings) -> dict[str, Part]:
     as_pixels = listed(image, settings.max_images, "28 rows of 28 values each, from 0 for paper to 255 for ink")
     pictures = listed(text, most_pictures(settings), f"{PICTURES}, in base64 or as data URLs")
     return {
-        "EncodedImages": only("images", as_files, "Files of one digit each, as text."),
-        "PixelImages": only("pixels", as_pixels, "Images that are 28 x 28 pixels already; they are taken as they are."),
+        "EncodedImages": only("images", as_files, "Files that hold one digit each, as text."),
+        "PixelImages": only("pixels", as_pixels, "Images that already are 28 x 28 pixels; they are taken as they are."),
         "EncodedPictures": only("images", pictures, "Pictures of numbers, as text."),
     }
 
@@ -136,9 +136,9 @@ def predict_parameters() -> list[Part]:
     return [
         parameter(
             "explain", {"type": "boolean", "default": False},
-            "also tell what the network saw of each image, and how that came about",
+            "also return what the network saw of each image, and how that was made",
         ) | {"allowEmptyValue": True},
-        threshold("presence below which an image holds no digit; by default what the model's manifest says"),
+        threshold("presence below which an image holds no digit; by default that of the model's manifest"),
     ]  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def read_parameters() -> list[Part]:
     return [
         parameter(
             "expect", {"type": "integer", "minimum": 1, "maximum": MOST_STEPS},
-            "how many digits each number has, such as `expect=2`; not together with `pattern`",
+            "number of digits in each number, such as `expect=2`; not together with `pattern`",
         ),
         parameter(
             "pattern", {"type": "string", "pattern": f"^({PATTERN})+$"},
@@ -160,10 +160,11 @@ def read_parameters() -> list[Part]:
         ),
         parameter(
             "boxes", {"type": "array", "maxItems": wishes.MOST_BOXES, "items": box},
-            "left,top,width,height in pixels of the upright image, where there is one number each, such as "
-            "`boxes=0,0,28,28`; together at most four times as large as the image. Lines are answered in this order",
+            "a place with one number, as left,top,width,height in pixels of the upright image, such as "
+            "`boxes=0,0,28,28`; repeat it for more. Together they may have at most four times the area of the image. "
+            "Lines are in this order",
         ),
-        threshold("confidence below which a digit is null; by default what the model's manifest says"),
+        threshold("confidence below which a digit is null; by default that of the model's manifest"),
     ]  # fmt: skip
 
 
@@ -175,7 +176,7 @@ def threshold(description: str) -> Part:
 
 PLOT = {
     "name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "accuracy.png",
-    "description": "as the manifest has it under `plots`",
+    "description": "name of a plot, from `plots` in the manifest",
 }  # fmt: skip
 
 
@@ -186,10 +187,12 @@ def parameter(name: str, schema: Part, description: str) -> Part:
 # --- answers ------------------------------------------------------------------------------------
 
 MODEL_HEADERS = {
-    name: {"schema": {"type": "string"}, "description": f"`{part}` of the model, where the answer is an array"}
+    name: {"schema": {"type": "string"}, "description": f"`{part}` of the model, if the answer is an array"}
     for name, part in HEADERS.items()
 }
-RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds to wait before"}}
+RETRY_AFTER = {
+    "Retry-After": {"schema": {"type": "integer", "minimum": 1}, "description": "seconds to wait before trying again"}
+}
 ARRAY = FILE | {
     "description": "a NumPy file: float32, (n, 10) probabilities, a row of NaN for an image that could not be read"
 }
@@ -216,19 +219,19 @@ def with_array(response: Part) -> Part:
 def refusals(settings: Settings, kind: type[BaseModel], *shown_for_422: str) -> Responses:
     """Return how images are refused; with 422, that is an answer without any that could be read, or an error."""
     refused = errors({
-        400: ("The body is empty, or not what its Content-Type says.", "empty_body", "malformed"),
+        400: ("The body is empty, or is not what its Content-Type says.", "empty_body", "malformed"),
         413: (
             f"The request has more than {settings.max_body:,} bytes, or too many images.",
             "too_large", "too_many_images",
         ),
         415: (
-            "The Content-Type is none of those above, or the Content-Encoding none that is known.",
+            "The Content-Type or the Content-Encoding is not supported.",
             "unsupported_media_type", "unsupported_encoding",
         ),
-        429: ("Too much is being read already.", "overloaded"),
+        429: ("The service is busy with other requests.", "overloaded"),
         503: ("There is no model yet.", "no_model"),
     })  # fmt: skip
-    no_image = {"model": kind | Error, "description": "No image could be read, or the request makes no sense."}
+    no_image = {"model": kind | Error, "description": "No image could be read, or the request is invalid."}
     return refused | {422: no_image | shown(*shown_for_422)}
 
 
@@ -243,32 +246,32 @@ def error(status: int, description: str, *codes: str) -> Part:
 
 
 NO_MODEL = errors({503: ("There is no model yet.", "no_model")})
-UNHEALTHY = {"model": Health, "description": "Nothing can be predicted; `reason` says why."} | shown("unhealthy")
+UNHEALTHY = {"model": Health, "description": "The service cannot predict; `reason` says why."} | shown("unhealthy")
 
 
 # --- the protocols of other model servers -------------------------------------------------------
 
-TENSORS = f"JSON of so many bytes as `{JSON_LENGTH}` says, and after it those of tensors"
+TENSORS = f"JSON, as many bytes as `{JSON_LENGTH}` says, followed by the bytes of tensors"
 
 PATH_PARAMETERS: dict[str, Part] = {
     "model": {
         "schema": {"type": "string", "pattern": f"^{MODEL_NAME}$"}, "example": "digits",
-        "description": "name of the model, as the settings have it",
+        "description": "name of the model, from the settings",
     },
     "version": {
         "schema": {"type": "string"},
-        "description": "version of the model; only the one that is served is there",
+        "description": "version of the model; only the served one exists",
     },
     "label": {
         "schema": {"type": "string", "enum": [LABEL]},
-        "description": "what is served has this one",
+        "description": "label of the served version",
     },
 }  # fmt: skip
 SAFE = len(str(LARGEST)) - 1  # digits of a number that is never too large
 NUMBERED = {"version": {"schema": {"type": "string", "pattern": f"^[0-9]{{1,{SAFE}}}$"}}}  # under /v1
 LENGTH = {
     "name": JSON_LENGTH, "in": "header", "schema": {"type": "integer", "minimum": 0},
-    "description": "bytes of JSON at the beginning of the body, where those of tensors follow; 0 for one image alone",
+    "description": "bytes of JSON at the start of the body, if tensors follow it; 0 for a single image without JSON",
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class V1:
         return await self._answer(request, read_predict, write_predict)
 
     async def classify(self, request: Request) -> Response:
-        """Give the digits that each of the `examples` may show, the likeliest first."""
+        """Give all ten digits for each of the `examples`, the likeliest first."""
         return await self._answer(request, read_classify, write_classify)
 
     async def regress(self, request: Request) -> Response:
@@ -92,7 +92,7 @@ class V1:
         return as_json({"models": [self.name]})
 
     async def status(self, request: Request) -> Response:
-        """Say what is served, to clients of TensorFlow Serving and of KServe."""
+        """Say what is served, for clients of TensorFlow Serving and KServe."""
         try:
             version = number(self._engine(request, *MISSING))
         except NoModel as exc:

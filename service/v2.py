@@ -71,19 +71,19 @@ class V2:
     # --- the server ---
 
     async def server(self, request: Request) -> Response:
-        """Name the server and the extensions that it has."""
+        """Name the server and its extensions."""
         return as_json({"name": "digits", "version": __version__, "extensions": EXTENSIONS})
 
     async def live(self, request: Request) -> Response:
-        """Answer, which is all that a liveness probe asks."""
+        """Answer 200 as long as the service runs, for liveness probes."""
         return as_json({"live": True, "ready": self._refusal() is None})
 
     async def ready(self, request: Request) -> Response:
-        """Answer 200 as soon as and as long as there is a model."""
+        """Answer 200 while there is a model, for readiness probes."""
         return readiness({"live": True}, self._refusal())
 
     async def index(self, request: Request) -> Response:
-        """List the model, or nothing if it isn't ready and only ready ones are asked for."""
+        """List the model, or nothing if only ready models are asked for and it isn't ready."""
         refusal = self._refusal()
         version = "" if refusal else self.models.engine.identity["version"]
         entry = {"name": self.name, "version": version, "state": "UNAVAILABLE" if refusal else "READY"}
@@ -92,7 +92,7 @@ class V2:
         return as_json([] if refusal and only_ready else [entry])
 
     async def control(self, request: Request) -> NoReturn:
-        """Refuse to load or unload: what is published is taken up by itself."""
+        """Refuse to load or unload: published models are taken up automatically."""
         raise Problem(
             503,
             "not_allowed",
@@ -120,7 +120,7 @@ class V2:
         })  # fmt: skip
 
     async def model_ready(self, request: Request) -> Response:
-        """Say whether the model, of this version if one is named, can be asked."""
+        """Say whether the model, in this version if one is named, can be asked."""
         self._check_name(request)
         try:
             self._engine(request)
@@ -129,7 +129,7 @@ class V2:
         return readiness({"name": self.name}, None)
 
     async def config(self, request: Request) -> Response:
-        """Describe the model as Triton's configuration does; a batch is what a request may hold."""
+        """Describe the model in the form of Triton's configuration; `max_batch_size` is for a whole request."""
         self._engine(request)
         return as_json({
             "name": self.name, "platform": PLATFORM, "backend": "onnxruntime",
@@ -140,11 +140,11 @@ class V2:
         })  # fmt: skip
 
     async def stats(self, request: Request) -> Response:
-        """Count what this process was asked since it took up the model."""
+        """Return what this process was asked since it took up the model."""
         return as_json({"model_stats": [statistics(self.name, self._engine(request))]})
 
     async def infer(self, request: Request) -> Response:
-        """Read the digit in each image; all of them, or the request is refused."""
+        """Read the digit in each image; if one can't be read, the request is refused."""
         engine = self._engine(request)  # the same for the whole request, whatever is published meanwhile
         headers = dict(request.scope["headers"])
         if headers.get(b"content-type", b"").startswith(b"multipart/"):
