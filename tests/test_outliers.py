@@ -13,7 +13,7 @@ from digits.image import Pixels, centre_of_mass
 from digits.network import Network
 from tests.models import features, mnist
 from trainer import pen
-from trainer.outliers import looks_like_1, outliers, piece, several
+from trainer.outliers import holds_ring, looks_like_1, outliers, piece, several
 from trainer.pen import cropped
 from trainer.thresholds import DOUBTED, nearly_all
 
@@ -89,6 +89,14 @@ def test_several_digits_are_more_than_one_and_a_piece_is_less() -> None:
 def test_a_bar_is_no_piece_for_it_may_be_a_1() -> None:
     assert looks_like_1(np.ones((20, 4), np.float32))
     assert not looks_like_1(np.ones((20, 12), np.float32))
+
+
+def test_a_ring_is_no_piece_for_it_may_be_a_0() -> None:
+    ring = np.full((20, 16), 255, np.float32)
+    ring[5:15, 5:11] = 0
+    assert holds_ring(ring)
+    assert not holds_ring(ring[:, :8])
+    assert not holds_ring(ring[:10])
 
 
 @pytest.mark.parametrize("values", [np.linspace(0.2, 1, 5000), 1 - np.geomspace(1e-6, 4e-4, 5000)])

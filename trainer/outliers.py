@@ -11,8 +11,9 @@ import numpy as np
 from numpy.random import Generator
 
 from digits.image import SIDE, Pixels
+from digits.strokes import components
 from trainer import pen
-from trainer.pen import Drawing, cropped, normalised
+from trainer.pen import INKED, Drawing, cropped, normalised
 
 LETTER, SCRIBBLE, SEVERAL = 0.45, 0.55, 0.75  # bounds of the shares; the rest are pieces
 APART = (-6, 5)  # pixels of the network between two digits
@@ -33,7 +34,7 @@ def outlier(kind: float, digits: Pixels, random: Generator) -> Drawing:
         return pen.scribble(random)
     first, second = (cropped(digits[index]) for index in random.integers(len(digits), size=2))
     rest = piece(first, random)
-    useless = looks_like_1(rest) or not rest.any()  # a cut may leave nothing of a digit
+    useless = looks_like_1(rest) or holds_ring(rest) or not rest.any()  # a cut may leave nothing of a digit
     return several(first, second, random) if kind < SEVERAL or useless else rest
 
 
@@ -62,3 +63,9 @@ def piece(digit: Drawing, random: Generator) -> Drawing:
 
 def looks_like_1(drawing: Drawing) -> bool:
     return bool(drawing.shape[0] > SLIM * drawing.shape[1])
+
+
+def holds_ring(drawing: Drawing) -> bool:
+    """Tell whether strokes go all around some paper: what is left of a 6, 8 or 9 then is a 0 to many eyes."""
+    paper = np.pad(drawing <= INKED, 1, constant_values=True)  # in one piece around what is drawn
+    return len(components(paper)[1]) > 1

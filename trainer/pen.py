@@ -52,6 +52,7 @@ DIGITS: tuple[tuple[str, ...], ...] = (  # for each digit the ways to write it, 
      "~20 01 02 24 42 41 20, ~24 15 26 35 24"),
     ("~41 20 01 13 33 41, 41 36", "~41 20 01 13 33 41, ~41 45 26 05", "~40 10 02 23 42 40, 40 46"),
 )  # fmt: skip
+INKED = 60  # of 255; more is ink
 CANVAS = 96  # pixels on each side of what is drawn
 WOBBLE = 0.28  # of the grid, standard deviation of each point
 PEN = (0.07, 0.17)  # width of the pen as a share of the longest side, about that of MNIST
@@ -122,7 +123,7 @@ def normalised(drawing: Drawing) -> Pixels:
 
 def cropped(drawing: NDArray[np.uint8] | Drawing) -> Drawing:
     """Return what has ink; all of what has none."""
-    mask = drawing > 60
+    mask = drawing > INKED
     if not mask.any():
         return np.asarray(drawing, np.float32)
     top, bottom, left, right = image.bounds(mask)
