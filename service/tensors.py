@@ -137,7 +137,7 @@ def read_input(tensor: dict[str, Any], binary: memoryview | None, max_images: in
     shape, datatype = shape_of(tensor), tensor.get("datatype")
     if datatype == "BYTES":
         return read_pictures(tensor, shape, binary, max_images)
-    if datatype not in DTYPES:
+    if not isinstance(datatype, str) or datatype not in DTYPES:
         raise wrong(
             f"input {shown(name_of(tensor))} has the datatype {shown(datatype)}; send FP32, FP16, UINT8 or BYTES"
         )

@@ -295,6 +295,8 @@ PICTURE = {"name": "image", "shape": [1], "datatype": "BYTES"}
         (request([{}]), 400, "'name'"),
         (request([tensor(UNIT, "FP64")]), 400, "FP64"),
         (request([tensor(UNIT, "FP16")]), 400, "FP16"),
+        (request([tensor(UNIT) | {"datatype": ["FP32"]}]), 400, "['FP32']"),
+        (request([tensor(UNIT) | {"datatype": {}}]), 400, "{}"),
         (request([tensor(UNIT) | {"shape": [3, 28, 27]}]), 400, "unexpected shape [3, 28, 27]"),
         (request([tensor(UNIT) | {"shape": [-3, 28, 28]}]), 400, "'shape'"),
         (request([tensor(UNIT) | {"shape": [3.0, 28, 28]}]), 400, "'shape'"),
