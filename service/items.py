@@ -304,7 +304,7 @@ def from_pixels(images: Iterable[Any], *, check: Callable[[Any], bytes]) -> Imag
         try:
             content.append(check(rows))
         except BadImage as exc:
-            refused[index] = exc
+            refused[index] = BadImage(exc.code, str(exc))  # another one, for the traceback of this one holds frames
             content.append(bytes(SIDE * SIDE))
     return Images(np.frombuffer(b"".join(content), np.uint8).reshape(-1, SIDE, SIDE), refused)
 

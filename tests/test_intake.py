@@ -20,7 +20,7 @@ from digits.network import COLUMNS, Judgements
 from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake
-from service.items import FREE, SHORT, Allowance, Item, Look
+from service.items import FREE, SHORT, Allowance, Images, Item, Look, from_json
 from service.items import LARGE as LARGE_PICTURE
 from service.settings import Settings
 from tests.hostile import black_png
@@ -152,3 +152,10 @@ async def test_what_can_be_seen_the_short_way_is_seen_so_alone_and_among_others(
     for count in (1, 40):
         outcomes = await intake.look(sent(b""), [Item(black_png(28, 28))] * count, look, Allowance())
         assert outcomes == ["short"] * count
+
+
+def test_a_refused_image_keeps_nothing_of_how_that_was_found() -> None:
+    """Ten thousand tracebacks would have the garbage collector hold everything up for a tenth of a second."""
+    images = from_json(3, b'{"pixels": [[], [[256]], 7]}')
+    assert isinstance(images, Images)
+    assert [(why.__traceback__, why.__cause__, why.__context__) for why in images.refused.values()] == [(None,) * 3] * 3
