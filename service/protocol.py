@@ -15,15 +15,16 @@ MAX_HEAD = 64 << 10  # bytes of request line and headers; httptools itself would
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection whose headers, or trailers, go on and on, or whose request does not arrive in time.
+    """Closes a connection whose headers, or trailers, go on and on, or where a request or an answer takes too long.
 
     There is no protocol but this one: to ask for another is to be answered in this one (RFC 9110, section 7.8).
     """
 
-    seconds = 60.0  # from the first byte of a request, or the connection, to the last byte of the request
+    seconds = 60.0  # from the first byte of a request, or the connection, to the last byte; and the same for an answer
     head = 0  # bytes since something other than a header was understood
     arriving = True  # whether a request is due, or on its way
     deadline: asyncio.TimerHandle | None = None
+    collection: asyncio.TimerHandle | None = None  # for an answer that is on its way, since it is long
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Corked(transport, self.loop))  # type: ignore[arg-type]
@@ -31,6 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.clear_deadline()
+        self.clear_collection()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -98,6 +100,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self.arriving = False
         self.clear_deadline()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Give the client so much time to take most of what waits for it, as it had to send what it asked.
+
+        To close would wait for it: what nobody takes is in memory for good.
+        """
+        super().pause_writing()
+        self.clear_collection()
+        self.collection = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self.clear_collection()
+        super().resume_writing()
+
+    def clear_collection(self) -> None:
+        if self.collection is not None:
+            self.collection.cancel()
+            self.collection = None
 
     def set_deadline(self) -> None:
         self.deadline = self.loop.call_later(self.seconds, self.transport.close)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -19,6 +19,7 @@ from service.protocol import BoundedProtocol, Corked
 pytestmark = pytest.mark.anyio
 
 HELLO = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+MUCH = 64 << 20
 
 
 class Hasty(BoundedProtocol):
@@ -31,8 +32,13 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(b"hello" + sent)(scope, receive, send)
 
 
+async def tell_much(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with more than systems keep on the way."""
+    await PlainTextResponse(bytes(MUCH))(scope, receive, send)
+
+
 @asynccontextmanager
-async def listening(protocol: type[BoundedProtocol]) -> AsyncIterator[int]:
+async def listening(protocol: type[BoundedProtocol], app: ASGIApp = app) -> AsyncIterator[int]:
     config = Config(app, log_level="critical")
     config.load()
     loop, state = asyncio.get_running_loop(), ServerState()
@@ -100,6 +106,42 @@ async def test_requests_are_answered_one_after_another_on_a_connection() -> None
         for _ in range(3):
             writer.write(HELLO)
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_an_answer_that_nobody_takes_is_not_kept() -> None:
+    lost: asyncio.Queue[BoundedProtocol] = asyncio.Queue()
+
+    class Left(Hasty):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            lost.put_nowait(self)
+
+    async with listening(Left, tell_much) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)  # which takes as good as nothing
+        writer.write(HELLO)
+        assert (await lost.get()).cycle.response_complete
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await reader.readexactly(MUCH)
+        writer.close()
+
+
+async def test_an_answer_that_was_taken_is_not_waited_for() -> None:
+    made: list[BoundedProtocol] = []
+
+    class Kept(BoundedProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            made.append(self)
+
+    async with listening(Kept, tell_much) as port, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(HELLO)
+            await reader.readuntil(b"\r\n\r\n")
+            assert made[0].collection is not None
+            await reader.readexactly(MUCH)
+            assert made[0].collection is None
         writer.close()
 
 
