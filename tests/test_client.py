@@ -251,6 +251,18 @@ def test_no_images_are_no_request() -> None:
 PREDICTION = {"index": 0, "digit": 1, "confidence": 1.0, "probabilities": [1.0], "alternatives": [[math.inf, 1.0]]}
 
 
+def explained(explanation: bytes) -> bytes:
+    """Return an answer with this JSON in it."""
+    item = PREDICTION | {"alternatives": [], "explanation": None}
+    body = json.dumps({"model": IDENTITY, "predictions": [item]}).encode()
+    return body.replace(b'"explanation": null', b'"explanation": ' + explanation)
+
+
+def test_an_explanation_may_hold_what_a_newer_service_says() -> None:
+    with answering(200, explained(b'{"parts": [{"box": [1, [2]]}]}')) as client:
+        assert client.predict(b"x").explanation == {"parts": [{"box": [1, [2]]}]}
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
@@ -270,6 +282,8 @@ PREDICTION = {"index": 0, "digit": 1, "confidence": 1.0, "probabilities": [1.0],
         (200, b"[" * 100_000, BadAnswer),
         (500, b"[" * 100_000, Rejected),
         (200, json.dumps({"model": IDENTITY, "predictions": [PREDICTION]}).encode(), BadAnswer),
+        (200, explained(b'{"a":' * 900 + b"1" + b"}" * 900), BadAnswer),
+        (200, explained(b'{"a":' + b"[" * 60 + b"]" * 60 + b"}"), BadAnswer),
     ],
 )
 def test_what_is_no_prediction_is_an_error(status: int, body: Any, error: type[DigitsError]) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain
 from operator import index as whole
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ ADVICE = {  # where what answered gave no reason that we can read
     504: "a gateway answered, but not the service behind it; is that too busy?",
 }
 WRONG = (KeyError, TypeError, ValueError, OverflowError)  # in what was answered; the last of float(10**400)
+DEEPEST = 50  # lists and objects within each other; far more than in any answer, and far less than Python can copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,18 @@ def read_json(answer: Answer, accept: Collection[int] = ()) -> dict[str, Any]:
         raise refusal(answer, body if isinstance(body, dict) else {})
     if not isinstance(body, dict):
         raise BadAnswer(f"the answer of {answer.url} ({answer.status}) is no JSON object; is this a Digits service?")
+    if is_deep(body):
+        raise BadAnswer(f"the answer of {answer.url} ({answer.status}) is nested deeper than any of a Digits service")
     return body
+
+
+def is_deep(value: Any) -> bool:
+    """Tell whether lists and objects lie so deep in each other that to copy, print or write them might fail."""
+    level = [value]
+    for _ in range(DEEPEST):
+        items = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for item in items if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def refusal(answer: Answer, body: dict[str, Any]) -> Rejected:
