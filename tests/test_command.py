@@ -8,6 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +252,66 @@ def test_the_command_says_what_cannot_be(
 ) -> None:
     assert main(["read", str(form), *flags, "--url", server.url]) == 2
     assert capsys.readouterr().err.startswith("digits: ")
+
+
+EVIL = "\x1b[31m\x1b]0;title\x07\x9b2J\r\n\u2028\u202eevil"  # it colours, erases, begins a line
+
+
+EVIL_MODEL, EVIL_ERROR = {"version": EVIL, "sha256": EVIL}, {"code": EVIL, "message": EVIL}
+EVIL_ANSWERS = {
+    "/predict": {"model": EVIL_MODEL, "predictions": [{"index": 0, "error": EVIL_ERROR}]},
+    "/read": {"error": EVIL_ERROR},
+    "/health": {"status": "ok", "model": EVIL_MODEL, "reason": EVIL, "uptime": 1},
+    "/model": {EVIL: EVIL},
+}
+
+
+class Evil(BaseHTTPRequestHandler):
+    """A service that has commands for terminals in all that it says."""
+
+    def do_GET(self) -> None:
+        body = json.dumps(EVIL_ANSWERS[self.path]).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def evil() -> Iterator[str]:
+    """The address of such a service."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Evil) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["predict", "IMAGE"], ["predict", "IMAGE", "--csv"], ["predict", "IMAGE", "--json"], ["read", "IMAGE"],
+        ["health"], ["health", "--csv"], ["model"], ["evaluate", "SET"], ["evaluate", "SET", "--csv"],
+        ["evaluate", "NOTHING"],
+    ],
+)  # fmt: skip
+def test_no_terminal_obeys_a_service_or_the_name_of_a_file(
+    given: list[str], evil: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / f"{EVIL}.png"
+    image.write_bytes(png(IMAGES[0]))
+    (tmp_path / "labels.csv").write_text(f'file,label\n"{image.name}","{EVIL}"\n', newline="")
+    places = {"IMAGE": image, "SET": tmp_path, "NOTHING": tmp_path / EVIL}
+    assert main([*(str(places.get(word, word)) for word in given), "--url", evil]) in {0, 1, 2}
+    said = capsys.readouterr()
+    assert "evil" in said.out + said.err
+    assert [char for char in said.out + said.err if not char.isprintable() and char != "\n"] == []

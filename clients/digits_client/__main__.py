@@ -13,6 +13,7 @@ from digits_client import _commands
 from digits_client._answers import Box, read_box
 from digits_client._client import URL, Client
 from digits_client._exceptions import DigitsError
+from digits_client._output import harmless
 from digits_client._version import __version__
 
 SHELLS = ("bash", "zsh", "fish")
@@ -35,10 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130  # as shells have it
     except OSError as exc:
-        print(f"digits: {exc.filename}: {exc.strerror}" if exc.filename else f"digits: {exc}", file=sys.stderr)
+        tell(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
     except (DigitsError, ValueError, ImportError) as exc:
-        print(f"digits: {exc}", file=sys.stderr)
+        tell(str(exc))
     return 2
+
+
+def tell(message: str) -> None:
+    """Say what is wrong on one line, whoever found the words."""
+    print(f"digits: {harmless(message)}", file=sys.stderr)
 
 
 def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -17,7 +17,7 @@ from digits_client._answers import Line, Prediction, Reading
 from digits_client._client import Client
 from digits_client._evaluate import Evaluation, answer_of, as_matrix
 from digits_client._images import ImageLike, find
-from digits_client._output import Row, as_csv, as_table, followed
+from digits_client._output import Row, as_csv, as_table, followed, harmless
 from digits_client._sets import opened
 
 T = TypeVar("T", Prediction, Reading)
@@ -137,7 +137,7 @@ def report(found: Evaluation, worst: int) -> str:
     low, high = found.interval
     count = f"{found.right:,} of {len(found.samples):,} right"
     parts = [f"{count}, {found.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})"]
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.unanswered.most_common())
+    reasons = ", ".join(f"{count:,} {harmless(reason)}" for reason, count in found.unanswered.most_common())
     parts += [f"without an answer: {reasons}"] if reasons else []
     parts += [] if found.are_numbers else [f"\nlabels, and what was answered:\n{as_matrix(found)}"]
     rows = [row_of(found, index) for index in found.worst[:worst]]

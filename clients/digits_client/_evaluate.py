@@ -10,6 +10,7 @@ from typing import Any
 
 from digits_client._answers import Prediction, Reading
 from digits_client._client import Client
+from digits_client._output import harmless
 from digits_client._sets import Sample
 
 NONE = "–"  # in place of a digit
@@ -122,7 +123,7 @@ def as_matrix(evaluation: Evaluation) -> str:
     counts = evaluation.confusion
     answers = [*map(str, range(10)), NONE]
     rows = [
-        f"{label:>6}" + "".join(f"{counts[label, answer] or '·':>6}" for answer in answers)
+        f"{harmless(label):>6}" + "".join(f"{counts[label, answer] or '·':>6}" for answer in answers)
         for label in sorted({label for label, _ in counts})
     ]
     return "\n".join([f"{'':6}" + "".join(f"{answer:>6}" for answer in answers), *rows])
