@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,42 @@ def test_what_is_no_set_is_refused(tmp_path: Path) -> None:
     for name in ("none.zip", "none.npz"):
         with pytest.raises(FileNotFoundError), opened(tmp_path / name):
             pass
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (" + "9" * 30 + ", 28, 28)}",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1, 28, 28)}",
+        "(" * 300,
+        "{[]: 1}",
+    ],
+)
+def test_arrays_with_a_header_that_makes_no_sense_are_refused(header: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.npz", "w") as archive:
+        for name in ("x_test", "y_test"):
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
+    with pytest.raises(ValueError, match=r"some\.npz"), opened(tmp_path / "some.npz"):
+        pass
+
+
+def test_a_zip_of_a_version_to_come_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("7/some.png", b"a picture")
+    content = (tmp_path / "some.zip").read_bytes()
+    entry = content.index(b"PK\x01\x02") + 6  # where the version is that it takes to extract it
+    (tmp_path / "some.zip").write_bytes(content[:entry] + b"\xff" + content[entry + 1 :])
+    with pytest.raises(ValueError, match=r"some\.zip"), opened(tmp_path / "some.zip"):
+        pass
+
+
+@pytest.mark.parametrize("row", ["7", "7,"])
+def test_a_folder_in_a_zip_is_no_file_of_its_table(row: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("set/", b"")
+        archive.writestr("set/labels.csv", f"label,file\n{row}\n")
+    with pytest.raises(ValueError, match="isn't there"), opened(tmp_path / "some.zip"):
+        pass
 
 
 def test_a_zip_whose_files_cannot_be_read_says_so(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import csv
 import io
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,10 +47,11 @@ def opened(path: Path) -> Iterator[list[Sample]]:
     else:
         try:
             archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as exc:
+        except (zipfile.BadZipFile, NotImplementedError) as exc:  # the latter of a version that zipfile doesn't know
             raise ValueError(f"{path} is no folder, zip or .npz of labelled images: {exc}") from exc
         with archive:
-            yield from_files(str(path), sorted(archive.namelist()), partial(read_member, archive))
+            names = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
+            yield from_files(str(path), names, partial(read_member, archive))
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
@@ -112,7 +112,9 @@ def from_arrays(path: Path) -> list[Sample]:
             if pair is None:
                 raise ValueError(f"it holds {', '.join(archive.files)}, and not x_test and y_test")
             images, labels = archive[pair[0]], archive[pair[1]]
-    except (ValueError, TypeError, RuntimeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as exc:
+    except OSError:
+        raise
+    except Exception as exc:  # zipfile, zlib, and NumPy's reader of a header, which is a Python literal, raise anything
         raise ValueError(f"{path} is no .npz of labelled images: {exc}") from exc
     if not is_stack(images) or not len(images) or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(
