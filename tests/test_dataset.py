@@ -234,6 +234,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a table of numbers": (table("file,label\na.png,24\n"), "the label of a.png is '24'"),
     "a table of what is not there": (table("file,label\na.png,7\n"), r"a\.png: cannot be read \(No such file"),
     "a name that holds a zero": (table("file,label\na\0.png,7\n"), "null"),
+    "a table that names an image twice": (table("file,label\na.png,7\nb.png,1\na.png,7\n"), "names a.png in 2 rows"),
     "a table without a digit": (
         lambda folder: write_table(folder / "mine", [label % 9 for label in LABELS]), "has no image of 9",
     ),

@@ -15,6 +15,7 @@ import io
 import math
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import itemgetter
@@ -279,6 +280,9 @@ def read_rows(table: Path) -> list[dict[str, str | None]]:
         raise BadData(f"{table}: is not CSV in UTF-8 ({exc})") from exc
     if not rows or not {"file", "label"} <= rows[0].keys():
         raise BadData(f"{table}: must have the columns file and label, and at least one row")
+    for name, count in Counter(row["file"] for row in rows).items():
+        if count > 1:  # one to train on would be one to test by
+            raise BadData(f"{table}: names {name} in {count} rows; an image has one")
     return rows
 
 
