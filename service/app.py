@@ -89,6 +89,8 @@ class Application:
 
     async def _ask_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         api = await asyncio.shield(self._api)  # whoever waits for it may go away
+        if scope["method"] == "HEAD":  # which FastAPI's routes do not know; the server leaves the body out
+            scope = {**scope, "method": "GET"}
         await api(scope, receive, send)
 
 

@@ -101,6 +101,16 @@ def test_headers_of_an_ordinary_length_are_taken_on_one_connection_again_and_aga
             assert client.get("/health/live").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/model", "/docs", "/v2", "/nowhere", "/predict"])
+def test_head_is_get_without_a_body(server: Server, path: str) -> None:
+    """As monitors and load balancers ask (RFC 9110, section 9.3.2)."""
+    with httpx.Client(base_url=server.url) as client:
+        for _ in range(2):  # the connection stands
+            asked, told = client.get(path), client.head(path)
+            assert (told.status_code, told.content) == (asked.status_code, b"")
+            assert told.headers["content-length"] == asked.headers["content-length"]
+
+
 @pytest.mark.anyio
 async def test_a_model_is_replaced_without_a_failed_request(tmp_path: Path, h5: bytes) -> None:
     old = publish(tmp_path, h5)
