@@ -224,6 +224,8 @@ def test_the_command_reads_what_lies_in_boxes(server: Server, form: Path, capsys
         (["evaluate", "x.zip", "--at-least", "99"], "'99' is not a number from 0 to 1"),
         (["evaluate", "x.zip", "--at-least", "nan"], "'nan' is not a number from 0 to 1"),
         (["evaluate", "x.zip", "--worst", "-1"], "'-1' is not a whole number"),
+        (["health", "--wait", "nan"], "'nan' is not a number of seconds"),
+        (["health", "--wait", "-1"], "'-1' is not a number of seconds"),
     ],
 )
 def test_a_command_that_makes_no_sense_is_refused_with_its_own_usage(

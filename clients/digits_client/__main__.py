@@ -88,7 +88,7 @@ def parser(files: object = None) -> argparse.ArgumentParser:
         (evaluate, "presence below which an image holds no digit; for numbers, confidence below which a digit is ?"),
     ):
         command.add_argument("--threshold", type=share, metavar="SHARE", help=below)
-    health.add_argument("--wait", type=float, metavar="SECONDS", help="how long to wait, at most, until it can")
+    health.add_argument("--wait", type=seconds, metavar="SECONDS", help="how long to wait, at most, until it can")
     return top
 
 
@@ -175,6 +175,13 @@ def share(text: str) -> float:
         if 0 <= (value := float(text)) <= 1:
             return value
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1, such as 0.99")
+
+
+def seconds(text: str) -> float:
+    with suppress(ValueError):
+        if (value := float(text)) >= 0:  # which what is no number is not, and it would be waited for without end
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
 
 
 def count(text: str) -> int:
