@@ -183,7 +183,7 @@ def in_box(decoded: Decoded, box: Box) -> Found | Box:
     sheet = find_rows(picture.crop((left, top, max(right, left + 1), max(bottom, top + 1))))
     if not sheet.rows:
         return box
-    row = max(sheet.rows, key=lambda row: float(row.ink.sum()) / row.height)
+    row = max(sheet.rows, key=lambda row: row.by * float(row.ink.sum()) / row.height)  # in pixels of the view
     return Found(cut(row), sheet.view.moved(left, top).magnified(by, decoded.size))
 
 

@@ -246,6 +246,20 @@ def test_a_given_box_holds_one_number(network: Network) -> None:
     assert (left >= 40, top >= 160, left + width <= 240, top + height <= 280) == (True,) * 4
 
 
+def test_the_row_with_the_most_ink_is_that_of_a_box_however_tall_it_is() -> None:
+    """Ink is counted by the height of its row; tall rows are averaged down, and low ones not."""
+    page = np.full((300, 400, 3), 240.0)
+    tall, low = slice(20, 145), slice(200, 255)
+    for left in (40, 120, 200):
+        page[tall, left : left + 12] = 20
+    for left in (40, 80, 120, 160):
+        page[low, left : left + 6] = 20
+    assert [row.by for row in find_rows(picture(page)).rows] == [2, 1]
+    (place,) = survey(page, [(0, 0, 400, 300)]).places
+    assert isinstance(place, reading.Region)
+    assert place.whole[1] < 30
+
+
 def test_a_point_is_a_mark(network: Network) -> None:
     paper = on_page(written("73", 1), left=60)
     at = int(np.nonzero(paper.min((0, 2)) < 150)[0].max()) + 14
