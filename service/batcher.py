@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -85,16 +85,13 @@ class Batcher:
     As many full batches may lie ready, so that no thread waits for the event loop between two.
     """
 
-    def __init__(self, *, max_batch: int, threads: int) -> None:
+    def __init__(self, pool: Executor, *, max_batch: int, threads: int) -> None:
         self.max_batch = max_batch
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads, "infer")
+        self._pool = pool
         self._waiting: deque[Caller] = deque()
         self._running = 0
         self._due = False  # whether the next turn of the loop dispatches
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     @property
     def depth(self) -> int:
@@ -155,8 +152,12 @@ class Batcher:
         if len(rows) <= first.inline and not self._running and not self._waiting:
             settle(batch, attempt(first.run, rows))
             return
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool, attempt, first.run, rows)
+        except RuntimeError as exc:  # the system has no thread to spare; it may have one for the next batch
+            settle(batch, exc)
+            return
         self._running += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, attempt, first.run, rows)
         future.add_done_callback(lambda done: self._end(batch, done))
 
     def _end(self, batch: list[Part], done: asyncio.Future[Rows | Exception]) -> None:

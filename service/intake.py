@@ -52,11 +52,11 @@ class Intake:
         self._workers = ThreadPoolExecutor(self.threads, "worker")
         self._pages = ThreadPoolExecutor(self.threads, "page")
         self._large = ThreadPoolExecutor(1, "large")
-        self._batcher = Batcher(max_batch=settings.max_batch, threads=self.threads)
+        self._infer = ThreadPoolExecutor(self.threads, "infer")
+        self._batcher = Batcher(self._infer, max_batch=settings.max_batch, threads=self.threads)
 
     def close(self) -> None:
-        self._batcher.close()
-        for pool in (self._workers, self._pages, self._large):
+        for pool in (self._workers, self._pages, self._large, self._infer):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def serve(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -76,3 +78,17 @@ def error(response: httpx.Response) -> str:
     assert response.headers["content-type"] == "application/json"
     assert response.json().keys() == {"error"}
     return str(response.json()["error"])
+
+
+class Busy(ThreadPoolExecutor):
+    """Has no thread for the first that ask, as where a process may have no more of them."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        if self.refusals:
+            self.refusals -= 1
+            raise RuntimeError("can't start new thread")
+        return super().submit(*arguments, **options)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from service.batcher import Batcher, Rows
 from service.problems import Late
+from tests.conftest import Busy
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +36,8 @@ class Gate:
 
 @contextmanager
 def batcher(max_batch: int = 4, threads: int = 1) -> Iterator[Batcher]:
-    made = Batcher(max_batch=max_batch, threads=threads)
-    yield made
-    made.close()
+    with ThreadPoolExecutor(threads) as pool:
+        yield Batcher(pool, max_batch=max_batch, threads=threads)
 
 
 def rows(*values: int) -> Rows:
@@ -225,3 +226,12 @@ async def test_who_waited_longer_than_its_deadline_gets_no_turn_and_who_began_go
             [[2], [4]], [[6], [8], [10]], [[14]],
         ]  # fmt: skip
     assert sum(gate.sizes) == 6
+
+
+async def test_where_no_thread_can_be_started_those_who_wait_hear_of_it_and_the_next_are_served() -> None:
+    with Busy(refusals=3) as pool:
+        batches = Batcher(pool, max_batch=2, threads=1)
+        refused = [batches.submit(lambda batch: batch, rows(n, n)) for n in range(3)]  # more than may run or lie ready
+        outcomes = await asyncio.gather(*refused, return_exceptions=True)
+        assert [str(outcome) for outcome in outcomes] == ["can't start new thread"] * 3
+        assert (await batches.submit(lambda batch: batch, rows(9))).item() == 9

@@ -6,9 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +15,7 @@ from digits import bundle
 from digits.conversion import Conversion
 from service.engine import Models
 from service.problems import NoModel
+from tests.conftest import Busy
 from tests.models import dense_h5, mnist, publish, templates
 
 pytestmark = pytest.mark.anyio
@@ -29,20 +28,6 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not holds():
             await asyncio.sleep(0.02)
-
-
-class Busy(ThreadPoolExecutor):
-    """Has no thread for the first that ask, as where a process may have no more of them."""
-
-    def __init__(self, refusals: int) -> None:
-        super().__init__()
-        self.refusals = refusals
-
-    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
-        if self.refusals:
-            self.refusals -= 1
-            raise RuntimeError("can't start new thread")
-        return super().submit(*arguments, **options)
 
 
 def version(models: Models) -> str | None:
