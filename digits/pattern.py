@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from digits.sizes import CLASSES
 
 MOST_STEPS = 64  # digits that a pattern may speak of
+LONGEST = 1000  # characters in which it says so; `[0123456789]{1}` for each is less
 ITEM = re.compile(
     r"(?:(?P<one>[0-9])|(?P<any>\\d)|\[(?P<some>[0-9-]+)\])(?P<times>[?*+]|\{\d{1,3}(?:,\d{0,3})?\})?", re.ASCII
 )
@@ -68,6 +69,8 @@ ANYTHING = Pattern((Step(ANY, optional=True, repeats=True),))
 
 def parse(text: str) -> Pattern:
     """Return a pattern. Raises `ValueError` with a sentence that says what is wrong with it."""
+    if len(text) > LONGEST:  # to read thousands of digits in a class would take long
+        raise ValueError(f"a pattern may have {LONGEST:,} characters at most")
     steps: list[Step] = []
     at = 0
     while at < len(text):

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from digits.image import SIDE
-from digits.pattern import ITEM, MOST_STEPS
+from digits.pattern import ITEM, LONGEST, MOST_STEPS
 from service import examples, wishes
 from service.engine import HEADERS
 from service.read import MOST_IMAGES
@@ -154,7 +154,7 @@ def read_parameters() -> list[Part]:
             "number of digits in each number, such as `expect=2`; not together with `pattern`",
         ),
         parameter(
-            "pattern", {"type": "string", "pattern": f"^({PATTERN})+$"},
+            "pattern", {"type": "string", "pattern": f"^({PATTERN})+$", "maxLength": LONGEST},
             "what each number looks like, as a regular expression of digits, `\\d`, classes and repeats, of at most "
             f"{MOST_STEPS} digits, such as `pattern=[0-9]{{2,6}}`",
         ),

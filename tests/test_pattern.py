@@ -54,4 +54,12 @@ def test_anything_else_is_refused_in_a_sentence(text: str) -> None:
 
 def test_a_pattern_is_bounded() -> None:
     with pytest.raises(ValueError, match="at most"):
-        pattern.parse("[0-9]{999}" * 1000)
+        pattern.parse("[0-9]{999}" * 100)
+
+
+def test_the_text_of_a_pattern_is_bounded_too_and_any_class_for_each_digit_fits_in() -> None:
+    assert len(pattern.parse("[0123456789]{1}" * pattern.MOST_STEPS).steps) == pattern.MOST_STEPS
+    longest = "[" + "0" * (pattern.LONGEST - 2) + "]"
+    assert pattern.parse(longest) == pattern.parse("0")
+    with pytest.raises(ValueError, match="1,000 characters at most"):
+        pattern.parse(f"{longest}0")
