@@ -28,7 +28,7 @@ from service.batcher import Batcher
 from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
-from service.items import LARGE, NPY_MAGIC, SHORT, Allowance, Item, Left, Look
+from service.items import LARGE, SHORT, Allowance, Item, Left, Look
 from service.problems import Problem, QueueFull
 from service.settings import Settings
 
@@ -66,17 +66,19 @@ class Intake:
         read: Callable[[bytes], Found],
         respond: Callable[[Found], Awaitable[Response]],
         empty: str = "the request has no body",
+        *,
+        in_place: bool = False,
     ) -> Response:
         """Let a request be answered with what `read` finds in its body; those images are counted meanwhile.
 
+        Short bodies are read on the event loop, and so are long ones that `read` does not copy: `in_place`.
         Raises `Problem`, `QueueFull` and `ClientDisconnect`, and what `read` and `respond` raise.
         """
         body = await self._receive(request, headers)
         try:
             if not body:
                 raise Problem(400, "empty_body", empty)
-            quick = len(body) <= SHORT or body.startswith(NPY_MAGIC)  # an array is not copied, however long
-            found = read(body) if quick else await self.off_loop(read, body)
+            found = read(body) if in_place or len(body) <= SHORT else await self.off_loop(read, body)
             return await self._admit(found, respond)
         finally:
             self._bodies.free(body)

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
@@ -170,25 +170,31 @@ DIGIT_LOOK = Look(image.see, see_short, is_plain)
 
 
 Content = Images | list[Item]
-BodyReader = Callable[[bytes], Content]
+
+
+class BodyReader(NamedTuple):
+    """How to read a kind of body."""
+
+    read: Callable[[bytes], Content]  # counts the images before it makes anything of them
+    in_place: bool = False  # without a copy, so that a long body takes no longer than a short one
 
 
 def find_reader(content_type: bytes, max_images: int) -> BodyReader:
-    """Return the function for a kind of body; each counts the images before it makes anything of them."""
+    """Return what reads bodies of a Content-Type. Raises `Problem`."""
     if len(content_type) > MAX_HEADER:
         raise Problem(415, "unsupported_media_type", f"a Content-Type may have {MAX_HEADER:,} bytes")
     kind, options = parse_options_header(content_type)
     match kind.decode("latin-1").split("/"):
         case ["multipart", "form-data"] if options.get(b"boundary"):
-            return partial(from_multipart, options[b"boundary"], max_images)
+            return BodyReader(partial(from_multipart, options[b"boundary"], max_images))
         case ["multipart", "form-data"]:
             raise Problem(400, "malformed", "the Content-Type of multipart/form-data must name its boundary")
         case ["application", "json"]:
-            return partial(from_json, max_images)
+            return BodyReader(partial(from_json, max_images))
         case ["application", "x-npy"]:
-            return partial(from_npy, max_images)
+            return BodyReader(partial(from_npy, max_images), in_place=True)
         case ["application", "octet-stream"] | ["image", _]:
-            return lambda body: [Item(body)]
+            return BodyReader(lambda body: [Item(body)], in_place=True)
     sent = f"not {content_type[:MAX_NAME].decode('latin-1')}" if content_type else "but there is no Content-Type"
     raise Problem(415, "unsupported_media_type", f"send {ACCEPTED}, {sent}")
 

@@ -42,8 +42,8 @@ class Predictor:
             body = await self.intake.write(count, as_json, engine, images, rows, wished)
             return Response(body, status, media_type="application/json")
 
-        read = find_reader(headers.get(b"content-type", b""), self.intake.max_images)
-        return await self.intake.serve(request, headers, read, respond)
+        read, in_place = find_reader(headers.get(b"content-type", b""), self.intake.max_images)
+        return await self.intake.serve(request, headers, read, respond, in_place=in_place)
 
     async def _predict(self, engine: Engine, images: Images) -> Judgements:
         """Return (n, 11) judgements, NaN for what was refused."""

@@ -68,8 +68,8 @@ class Reader:
             return Response(body, status, media_type="application/json")
 
         headers = dict(request.scope["headers"])
-        read = find_reader(headers.get(b"content-type", b""), min(self.intake.max_images, MOST_IMAGES))
-        return await self.intake.serve(request, headers, read, respond)
+        read, in_place = find_reader(headers.get(b"content-type", b""), min(self.intake.max_images, MOST_IMAGES))
+        return await self.intake.serve(request, headers, read, respond, in_place=in_place)
 
     async def _survey(self, request: Request, items: Sequence[Item], boxes: Sequence[Box]) -> list[Survey | BadImage]:
         """Survey all images, as many at once as there are threads, within one budget."""

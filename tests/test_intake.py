@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from digits.network import COLUMNS, Judgements
 from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake
-from service.items import FREE, SHORT, Allowance, Images, Item, Look, from_json
+from service.items import FREE, SHORT, Allowance, Images, Item, Look, find_reader, from_json
 from service.items import LARGE as LARGE_PICTURE
 from service.settings import Settings
 from tests.hostile import black_png
@@ -145,6 +146,20 @@ async def test_the_pixels_of_a_request_are_bounded_those_of_small_pictures_aside
     assert [outcome.code for outcome in outcomes[44:46] if isinstance(outcome, BadImage)] == ["too_large"] * 2
     assert outcomes[46] == 500
     assert allowance.pixels == 0
+
+
+async def test_a_long_body_holds_the_loop_only_if_its_kind_is_read_in_place(intake: Intake) -> None:
+    """Whatever its first bytes are: JSON may begin like an array."""
+    array, threads = b"\x93NUMPY".ljust(LARGE), list[int]()
+
+    def read(body: bytes) -> Pixels:
+        threads.append(threading.get_ident())
+        return PIXELS
+
+    for kind in (b"application/x-npy", b"image/png", b"application/json", b"multipart/form-data; boundary=b"):
+        in_place = find_reader(kind, 1).in_place
+        await intake.serve(sent(array), {}, read, at_once, in_place=in_place)
+    assert [thread == threading.get_ident() for thread in threads] == [True, True, False, False]
 
 
 async def test_what_can_be_seen_the_short_way_is_seen_so_alone_and_among_others(intake: Intake) -> None:
