@@ -16,7 +16,7 @@ from digits.bundle import Manifest
 from digits.errors import BadBundle
 from service import errors, openapi, schemas
 from service.endpoints import Endpoint, Protocol
-from service.engine import Models
+from service.engine import Engine, Models
 from service.middleware import REPORT_POLICY, PagePolicy
 from service.problems import NoModel, Problem
 from service.settings import Settings
@@ -158,9 +158,9 @@ def add_model(app: FastAPI, models: Models) -> None:
     )  # fmt: skip
     def plot(request: Request) -> Response:
         """Return one of the plots that the manifest names."""
-        folder = models.engine.path
-        path = plot_file(folder, models.engine.manifest, request.path_params["name"])
-        return Response(file_of(folder, path), media_type="image/png")
+        engine = models.engine  # the same for both questions, whatever is published meanwhile
+        path = plot_file(engine, request.path_params["name"])
+        return Response(file_of(engine, path), media_type="image/png")
 
     @app.get(
         "/model/report", operation_id="report", tags=["model"], response_class=Response,
@@ -169,8 +169,8 @@ def add_model(app: FastAPI, models: Models) -> None:
     )  # fmt: skip
     def report() -> Response:
         """Return the page that shows how the model was made and how well it did."""
-        folder = models.engine.path
-        page = file_of(folder, report_file(folder, models.engine.manifest))
+        engine = models.engine
+        page = file_of(engine, report_file(engine))
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
 
 
@@ -181,26 +181,29 @@ def identity(models: Models) -> dict[str, str] | None:
         return None
 
 
-def plot_file(folder: Path, manifest: Manifest, name: str) -> Path:
+def plot_file(engine: Engine, name: str) -> Path:
     """Return the file of a plot that the manifest lists, and of no other. Raises `Problem`."""
-    path = folder / bundle.PLOTS / name
-    if name not in listed(manifest) or Path(name).name != name or not path.is_file():
+    path = engine.path / bundle.PLOTS / name
+    if name not in listed(engine.manifest) or Path(name).name != name or not path.is_file():
         raise Problem(404, "not_found", f"the model has no plot {name!r}; GET /model lists them under 'plots'")
     return path
 
 
-def report_file(folder: Path, manifest: Manifest) -> Path:
-    """Return the page in the folder of a bundle; beside a bare `.h5` lies what has nothing to do with it."""
-    path = folder / bundle.REPORT_NAME
-    if folder.name != manifest["version"] or not path.is_file():
+def report_file(engine: Engine) -> Path:
+    """Return the page in the folder of a bundle; beside a bare `.h5` lies what has nothing to do with it.
+
+    Raises `Problem`.
+    """
+    path = engine.path / bundle.REPORT_NAME
+    if engine.path.name != engine.manifest["version"] or not path.is_file():
         raise Problem(404, "not_found", "the model came without a report")
     return path
 
 
-def file_of(folder: Path, path: Path) -> bytes:
+def file_of(engine: Engine, path: Path) -> bytes:
     """Return a file of a bundle, which may be unreadable, huge or a link, as it was copied. Raises `Problem`."""
     try:
-        return bundle.read_inside(folder, path)
+        return bundle.read_inside(engine.path, path)
     except BadBundle as exc:
         raise Problem(404, "not_found", str(exc)) from exc
 
