@@ -282,7 +282,7 @@ def commit(path: Path, manifest: Manifest, report: Callable[[Manifest], bytes] |
     `format`, `version`, `created`, `plots` and, in `model`, the file's name, hash and size are filled in
     here, whatever is given for them; `report` makes a page of the whole. Raises `BadBundle` and `OSError`.
     """
-    h5 = (path / H5_NAME).read_bytes()
+    h5 = read_bytes(path / H5_NAME)
     now, sha256 = datetime.now(UTC), hash_of(h5)
     version = free_version(path.parent, f"{now:%Y%m%dT%H%M%SZ}-{sha256[:6]}")
     file = {"file": H5_NAME, "sha256": sha256, "size": len(h5)}
@@ -291,6 +291,7 @@ def commit(path: Path, manifest: Manifest, report: Callable[[Manifest], bytes] |
     found = {"model": manifest.get("model", {}) | file, "plots": plots}
     whole = head | manifest | head | found  # twice, to come first and yet to hold
     (path / MANIFEST_NAME).write_text(json.dumps(whole, indent=1) + "\n")
+    read_manifest(path / MANIFEST_NAME)  # what cannot be read must not get a name
     if report:
         (path / REPORT_NAME).write_bytes(report(whole))
     path.chmod(0o755)  # mkdtemp keeps others out; a service may run as another user

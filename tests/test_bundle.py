@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -113,6 +114,16 @@ def test_a_draft_that_is_not_committed_leaves_nothing(tmp_path: Path) -> None:
         (path / "half").write_text("half")
     with pytest.raises(RuntimeError), bundle.draft(tmp_path) as path:
         raise RuntimeError
+    assert [item.name for item in tmp_path.iterdir()] == [".lock"]
+
+
+def test_what_could_not_be_read_back_gets_no_name(tmp_path: Path) -> None:
+    assert refusal_of(lambda: publish(tmp_path, accuracy=float("nan"))) == "malformed"
+    with bundle.draft(tmp_path) as path:
+        (path / bundle.H5_NAME).touch()
+        os.truncate(path / bundle.H5_NAME, bundle.MAX_BYTES + 1)  # which takes no place on the disk
+        assert refusal_of(lambda: bundle.commit(path, {})) == "malformed"
+    assert bundle.versions(tmp_path) == []
     assert [item.name for item in tmp_path.iterdir()] == [".lock"]
 
 
