@@ -171,7 +171,8 @@ class Models:
 
     async def _begin(self, loading: Awaitable[Loaded] | None) -> None:
         if loading:
-            await self._take_up(loading)
+            async with self._one_at_a_time:  # or what is found meanwhile would be replaced by what was read before
+                await self._take_up(loading)
         await self.refresh()
 
     async def refresh(self) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +31,23 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE):
         while not holds():
             await asyncio.sleep(0.02)
+
+
+class Slow(ThreadPoolExecutor):
+    """Begins nothing before it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.released = threading.Event()
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        self.asked += 1
+        return super().submit(self._begin, *arguments, **options)
+
+    def _begin(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        assert self.released.wait(DEADLINE)
+        return function(*arguments, **options)
 
 
 def version(models: Models) -> str | None:
@@ -252,3 +272,28 @@ async def test_a_model_that_takes_long_to_read_keeps_no_port_closed(tmp_path: Pa
             _ = models.engine
         await until(lambda: version(models) == made.version)
         assert models.refusal is None
+
+
+async def test_what_was_read_ahead_does_not_replace_what_is_found_later(tmp_path: Path, h5: bytes) -> None:
+    """Nobody looks into the folder before it is taken up."""
+    publish(tmp_path, h5)
+    models = Models(tmp_path)
+    with models.reading(Conversion()):
+        pass
+    slow = Slow()
+    asyncio.get_running_loop().set_default_executor(slow)
+
+    async def serve() -> None:
+        async with models.watched():
+            await until(lambda: version(models) == new.version)
+
+    new = publish(tmp_path, templates(2.0))
+    serving = asyncio.create_task(serve())
+    for _ in range(3):
+        await asyncio.sleep(0)  # lets it begin
+    refreshing = asyncio.create_task(models.refresh())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert slow.asked == 1
+    slow.released.set()
+    await asyncio.gather(serving, refreshing)
