@@ -106,7 +106,7 @@ def drawn() -> dict[str, list[Picture]]:
 
 
 def share_right(reader: Network, pictures: Sequence[Picture]) -> float:
-    pixels = np.stack([image.normalise(one) for one, _ in pictures])
+    pixels = np.stack([image.look(one).pixels for one, _ in pictures])
     return float(100 * np.mean(reader(pixels).argmax(1) == [label for _, label in pictures]))
 
 

@@ -46,7 +46,7 @@ def steps(picture: Image.Image) -> list[Image.Image]:
         strength * (255 / max(float(strength.max()), 1.0)),
         mask * 255,
         chosen * 255,
-        image.normalise(picture),
+        image.look(picture).pixels,
     ]
     return [picture, *(Image.fromarray(np.clip(array, 0, 255).astype(np.uint8)) for array in shown)]
 

@@ -308,12 +308,6 @@ def free_version(models: Path, stem: str) -> str:
     return next(version for version in candidates if not (models / version).exists())
 
 
-def promote(bundle: Bundle) -> None:
-    """Let `current` name a bundle from now on; waits for other publishers, and so forever within a `draft`."""
-    with locked(bundle.path.parent):
-        make_current(bundle)
-
-
 def make_current(bundle: Bundle) -> None:
     """Let `current` name a bundle from now on; for who is within the `draft` of its folder."""
     models = bundle.path.parent

@@ -85,11 +85,6 @@ def see(identified: Image.Image) -> Sight:
     return enlarged(look(decoded.image), decoded.by, decoded.size)
 
 
-def normalise(image: Image.Image) -> Pixels:
-    """Return the (28, 28) pixels of a picture with one digit. Raises `BadImage`."""
-    return look(image).pixels
-
-
 def look(image: Image.Image) -> Sight:
     """Find the digit in a picture and bring it to MNIST's geometry; of a blank one, zeros. Raises `BadImage`.
 

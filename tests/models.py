@@ -96,5 +96,5 @@ def publish(models: Path, h5: bytes, *, golden: bool = True, **facts: Any) -> Bu
         (path / bundle.PLOTS).mkdir()
         (path / bundle.PLOTS / "accuracy.png").write_bytes(png(pixels[0]))
         made = bundle.commit(path, {"golden": samples if golden else []} | facts)
-    bundle.promote(made)
+        bundle.make_current(made)
     return made

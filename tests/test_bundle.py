@@ -30,7 +30,7 @@ def publish(models: Path, h5: bytes = b"weights", **manifest: Any) -> Bundle:
         (path / bundle.PLOTS).mkdir()
         (path / bundle.PLOTS / "loss.png").write_bytes(b"a plot")
         made = bundle.commit(path, manifest)
-    bundle.promote(made)
+        bundle.make_current(made)
     return made
 
 
@@ -75,11 +75,12 @@ def test_others_may_read_what_is_published(tmp_path: Path) -> None:
     assert made.path.stat().st_mode & 0o777 == 0o755
 
 
-def test_the_last_to_be_promoted_is_current_and_all_are_listed(tmp_path: Path) -> None:
+def test_the_last_to_be_made_current_is_read_and_all_are_listed(tmp_path: Path) -> None:
     first, second = publish(tmp_path, b"1"), publish(tmp_path, b"2")
     assert bundle.read_current(tmp_path) == second
     assert bundle.versions(tmp_path) == sorted([first.version, second.version])
-    bundle.promote(first)
+    with bundle.draft(tmp_path):
+        bundle.make_current(first)
     assert bundle.read_current(tmp_path) == first
 
 
@@ -100,7 +101,7 @@ def test_the_same_model_may_be_published_twice(tmp_path: Path) -> None:
     assert bundle.read_current(tmp_path).version == made[-1].version
 
 
-def test_a_committed_bundle_is_not_current_until_promoted(tmp_path: Path) -> None:
+def test_a_committed_bundle_is_not_current_until_it_is_made_so(tmp_path: Path) -> None:
     first = publish(tmp_path, b"1")
     with bundle.draft(tmp_path) as path:
         (path / bundle.H5_NAME).write_bytes(b"2")
@@ -145,8 +146,9 @@ def test_publishing_follows_no_link_that_lies_in_its_way(tmp_path: Path) -> None
     (models / ".draft-nothing").symlink_to(victim / "nothing")
     (models / ".current-link").symlink_to(victim / "file")
     made = publish(models)
-    (models / ".current-aside").symlink_to(victim / "file")
-    bundle.promote(made)
+    with bundle.draft(models):
+        (models / ".current-aside").symlink_to(victim / "file")
+        bundle.make_current(made)
     assert bundle.read_current(models) == made
     assert {item.name for item in models.iterdir()} == {".lock", "current", made.version}
     (models / ".lock").unlink()
@@ -372,7 +374,7 @@ def publish(models, h5):
         (path / bundle.PLOTS).mkdir()
         (path / bundle.PLOTS / "loss.png").write_bytes(b"a plot")
         made = bundle.commit(path, {})
-    bundle.promote(made)
+        bundle.make_current(made)
 
 def die_before_call(k):
     calls = 0

@@ -234,7 +234,7 @@ async def test_a_bundle_that_contradicts_its_golden_images_is_refused(tmp_path: 
             other = dense_h5(generator.normal(size=(784, 10)).astype(np.float32), np.zeros(10, np.float32))
             (path / bundle.H5_NAME).write_bytes(other)
             lying = bundle.commit(path, {"golden": old.manifest["golden"]})
-        bundle.promote(lying)
+            bundle.make_current(lying)
         await until(lambda: models.refusal is not None)
         assert "golden" in str(models.refusal)
         assert version(models) == old.version

@@ -211,7 +211,7 @@ def published(folder: Path, h5: bytes) -> bundle.Bundle:
             (path / bundle.PLOTS / name).write_bytes(png)
         (path / "history.csv").write_text("epoch,accuracy,loss,val_accuracy,val_loss,seconds\n1,0.8,0.9,0.9,0.4,3.0\n")
         made = bundle.commit(path, given, lambda whole: report.render(whole, HISTORY, drawn))
-    bundle.promote(made)
+        bundle.make_current(made)
     return made
 
 

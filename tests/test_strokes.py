@@ -24,7 +24,7 @@ def network() -> Network:
 
 
 def read(network: Network, draw: Callable[[Paper], Paper]) -> list[int]:
-    pixels = [image.normalise(picture(draw(written(digit)))) for digit in mnist(COUNT)[0]]
+    pixels = [image.look(picture(draw(written(digit)))).pixels for digit in mnist(COUNT)[0]]
     return [int(digit) for digit in network(np.stack(pixels)).argmax(1)]
 
 
@@ -37,14 +37,14 @@ def test_surroundings_do_not_matter(name: str, network: Network) -> None:
 
 def test_faint_ink_is_read_as_strong_ink_is() -> None:
     digit = mnist(1)[0][0]
-    strong, faint = (image.normalise(picture(written(digit, ink=ink))) for ink in (1.0, 0.15))
+    strong, faint = (image.look(picture(written(digit, ink=ink))).pixels for ink in (1.0, 0.15))
     assert distance(strong, faint) < 0.1
 
 
 def test_a_tiny_digit_on_a_large_sheet_is_looked_at_again() -> None:
     for digit in mnist(10)[0]:
         sight = image.look(picture(written(digit, side=1500, height=100)))
-        near = image.normalise(picture(written(digit, side=150, height=100)))
+        near = image.look(picture(written(digit, side=150, height=100))).pixels
         assert distance(near, sight.pixels) < 0.35
         assert sight.box is not None
         assert max(sight.box[2:]) == pytest.approx(72, abs=4)
@@ -78,11 +78,11 @@ def test_a_box_lies_within_its_picture(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("ink", [3.0e38, 1.0, 1e-30])
 def test_floats_of_any_size_are_read_alike(side: int, ink: float) -> None:
     paper = 1 - np.asarray(picture(written(mnist(1)[0][0], side=side, height=side * 2 // 3)).convert("L"), float) / 255
-    expected = image.normalise(Image.fromarray((paper * 255).astype(np.float32)))
+    expected = image.look(Image.fromarray((paper * 255).astype(np.float32))).pixels
     floats = (paper * ink).astype(np.float32)
-    assert distance(expected, image.normalise(Image.fromarray(floats))) < 0.05
+    assert distance(expected, image.look(Image.fromarray(floats)).pixels) < 0.05
     floats[0, 0] = np.nan  # is taken for paper
-    assert distance(expected, image.normalise(Image.fromarray(floats))) < 0.05
+    assert distance(expected, image.look(Image.fromarray(floats)).pixels) < 0.05
 
 
 def test_mnist_is_not_touched() -> None:
