@@ -29,7 +29,7 @@ def grey(image: Image.Image, *, side: int) -> Grey:
         return np.asarray(image, np.float32) / np.float32(257)
     if image.mode in ("I", "F"):  # 32 bits a pixel: no range is declared, so take the one that is used
         return stretch(finite(np.array(image, np.float64)))
-    if image.mode in ("LA", "RGBA"):
+    if image.mode == "RGBA":
         return on_paper(np.asarray(image.convert("LA"), np.float32))
     if image.mode == "RGB":
         return contrast(np.asarray(image, np.float32))

@@ -18,7 +18,7 @@ LONGEST = 1000  # characters in which it says so; `[0123456789]{1}` for each is 
 ITEM = re.compile(
     r"(?:(?P<one>[0-9])|(?P<any>\\d)|\[(?P<some>[0-9-]+)\])(?P<times>[?*+]|\{\d{1,3}(?:,\d{0,3})?\})?", re.ASCII
 )
-RANGE = re.compile(r"([0-9])-([0-9])|([0-9])", re.ASCII)
+RANGE = re.compile(r"([0-9])-([0-9])|([0-9])")
 
 Digits = frozenset[int]
 ANY: Digits = frozenset(range(CLASSES))

@@ -144,7 +144,7 @@ def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
     check_boxes(boxes, decoded.size)
     places: list[Found | Box] = []
     count = 0
-    for place in in_boxes(decoded, boxes) if boxes else in_rows(decoded):
+    for place in (in_box(decoded, box) for box in boxes) if boxes else in_rows(decoded):
         places.append(place)
         count += len(place.parting.candidates) if isinstance(place, Found) else 0
         if count > MOST_CANDIDATES:
@@ -169,10 +169,6 @@ def in_rows(decoded: Decoded) -> Iterator[Found]:
     sheet = find_rows(decoded.image)
     found = (Found(cut(row), sheet.view.magnified(decoded.by, decoded.size)) for row in sheet.rows)
     return (place for place in found if place.parting.candidates)
-
-
-def in_boxes(decoded: Decoded, boxes: Sequence[Box]) -> Iterator[Found | Box]:
-    return (in_box(decoded, box) for box in boxes)
 
 
 def in_box(decoded: Decoded, box: Box) -> Found | Box:

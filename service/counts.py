@@ -34,9 +34,6 @@ class Counts:
     last: int = 0  # milliseconds since 1970, of the latest run; 0 for none
     _lock: threading.Lock = field(default_factory=threading.Lock)  # several threads run the network
 
-    def asked(self, answered: bool, ns: int) -> None:
-        (self.answered if answered else self.failed).add(ns)
-
     def counting(self, judge: Callable[[Pixels], Judgements]) -> Callable[[Pixels], Judgements]:
         """Return a function that does the same, and is counted."""
 

@@ -9,13 +9,12 @@ knows nothing of HTTP.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -261,7 +260,7 @@ class Models:
                 pass  # the folder was removed; it may come back
             except Exception as exc:  # no more inotify watches, say: looking from time to time has to do
                 self._complain(exc, "cannot watch")
-            with contextlib.suppress(TimeoutError):
+            with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_AGAIN)
                 return
             await self.refresh()
@@ -289,7 +288,7 @@ class Models:
 def fingerprint(folder: Path) -> tuple[Any, ...]:
     """Return what changes when another model is to be served: names, sizes and times, not contents."""
     names = [folder / bundle.CURRENT, folder / bundle.H5_NAME]
-    with contextlib.suppress(Refused):
+    with suppress(Refused):
         served = folder / bundle.current_version(folder)
         names += [served / bundle.H5_NAME, served / bundle.MANIFEST_NAME]
     return tuple(stamp(name) for name in names)

@@ -175,9 +175,9 @@ class Intake:
             if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
                 raise RuntimeError("the network answered with what is no number")
         except Exception:  # but not who went away: that is neither answered nor failed
-            engine.counts.asked(False, time.perf_counter_ns() - start)
+            engine.counts.failed.add(time.perf_counter_ns() - start)
             raise
-        engine.counts.asked(True, time.perf_counter_ns() - start)
+        engine.counts.answered.add(time.perf_counter_ns() - start)
         return rows
 
     async def write(self, count: float, function: Callable[..., T], *arguments: Any) -> T:

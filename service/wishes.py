@@ -109,7 +109,7 @@ def read_pattern(given: Query) -> Pattern | None:
     if expect is not None and text is not None:
         raise ValueError("expect and pattern say the same; give one of them")
     if expect is not None:
-        if not re.fullmatch(r"[0-9]{1,4}", expect, re.ASCII):
+        if not re.fullmatch("[0-9]{1,4}", expect):
             raise ValueError(f"expect is a number of digits, not {expect[:20]!r}")
         return pattern.of_length(int(expect))
     return pattern.parse(text) if text is not None else None

@@ -31,7 +31,7 @@ PAUSE = 0.5  # seconds before a successor starts, which may well end as soon
 
 def take(host: str, port: int) -> socket.socket:
     """Take a port that nobody has, and share it with the workers. Raises `OSError`."""
-    taken = socket.socket(family_of(host))
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((host, port))
@@ -40,10 +40,6 @@ def take(host: str, port: int) -> socket.socket:
         raise
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # not before, or it might be another service's
     return taken
-
-
-def family_of(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def another(port: socket.socket) -> socket.socket:
