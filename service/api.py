@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from digits import __version__, bundle
 from digits.bundle import Manifest
 from digits.errors import BadBundle
 from service import errors, openapi, schemas
-from service.endpoints import Endpoint, Protocol
+from service.endpoints import Protocol
 from service.engine import Engine, Models
 from service.middleware import REPORT_POLICY, PagePolicy
 from service.problems import NoModel, Problem
@@ -28,9 +28,7 @@ answer. Send pictures of whole numbers to `/read`. `/health` says whether the se
 `/model` describes the model, and `/model/report` shows the same to people, on a page."""
 
 
-def create_api(
-    settings: Settings, models: Models, endpoints: Mapping[str, Endpoint], protocols: Sequence[Protocol]
-) -> FastAPI:
+def create_api(settings: Settings, models: Models, protocols: Sequence[Protocol]) -> FastAPI:
     """Return the application that documents the endpoints, and answers all else itself."""
     app: FastAPI = FastAPIOffline(  # no CDN for its pages
         title="Digits", version=__version__, description=DESCRIPTION, openapi_tags=openapi.TAGS,
@@ -42,8 +40,8 @@ def create_api(
     app.add_middleware(PagePolicy)
     for kind in errors.KINDS:
         app.add_exception_handler(kind, errors.answer)
-    add_predict(app, endpoints["/predict"], settings)
-    add_read(app, endpoints["/read"], settings)
+    document_predict(app, settings)
+    document_read(app, settings)
     add_health(app, models)
     add_model(app, models)
     for protocol in protocols:
@@ -58,16 +56,15 @@ def create_api(
     return app
 
 
-def add_predict(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
-    """Add `/predict` for the document; requests go straight to the endpoint, past FastAPI: see `service.app`."""
+def document_predict(app: FastAPI, settings: Settings) -> None:
+    """Show `/predict`, whose requests never come here: see `service.app`."""
 
-    async def predict(request: Request) -> Response:
+    async def predict() -> None:
         """Read the digit in each image.
 
         An image that can't be read gets an `error` of its own; the status is 200 if any could be read. An
         image with no digit, or several, gets `digit: null` and a `reason`.
         """
-        return await endpoint(request)
 
     refused = openapi.refusals(
         settings, schemas.Predictions, "no_predictions", "invalid", "unknown_field", "no_images", "bad_pixels"
@@ -81,16 +78,15 @@ def add_predict(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
     )  # fmt: skip
 
 
-def add_read(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
-    """Add `/read` for the document, as above."""
+def document_read(app: FastAPI, settings: Settings) -> None:
+    """Show `/read`, likewise."""
 
-    async def read(request: Request) -> Response:
+    async def read() -> None:
         """Read the numbers in each image, line by line.
 
         An image that can't be read gets an `error` of its own; the status is 200 if any could be read. With
         `expect` or `pattern`, each line is the best reading that fits, and `fits` says whether there was one.
         """
-        return await endpoint(request)
 
     refused = openapi.refusals(settings, schemas.Readings, "no_readings", "invalid", "unknown_field", "no_images")
     app.router.add_api_route(
@@ -101,7 +97,7 @@ def add_read(app: FastAPI, endpoint: Endpoint, settings: Settings) -> None:
 
 
 def document(app: FastAPI, protocol: Protocol) -> None:
-    """Show the operations of a protocol, which never come here."""
+    """Show the operations of a protocol, likewise."""
     tag = protocol.root.strip("/")
     for item in protocol.operations:
         if item.refusals is not None:

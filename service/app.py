@@ -20,7 +20,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import errors
-from service.endpoints import Answering, Endpoint, Protocol, routes
+from service.endpoints import Answering, Protocol, routes
 from service.engine import Models
 from service.intake import Intake
 from service.predict import Predictor
@@ -34,15 +34,13 @@ def create_app(settings: Settings, models: Models) -> Application:
     """Return an application that loads the models and follows them while it runs."""
     intake, name = Intake(settings), settings.model_name
     v2, v1 = V2(intake, models, name), V1(intake, models, name)
-    endpoints: dict[str, Endpoint] = {
-        "/predict": Predictor(intake, models).answer,
-        "/read": Reader(intake, models).answer,
-    }
-    direct = {path: Answering(endpoint) for path, endpoint in endpoints.items()} | {
+    direct = {
+        "/predict": Answering(Predictor(intake, models).answer),
+        "/read": Answering(Reader(intake, models).answer),
         f"/v2/models/{name}/infer": Answering(v2.infer, errors.V2),
         f"/v1/models/{name}:predict": Answering(v1.predict, errors.V1),
     }
-    return Application(settings, models, intake, endpoints, (v2.protocol, v1.protocol), direct)
+    return Application(settings, models, intake, (v2.protocol, v1.protocol), direct)
 
 
 class Application:
@@ -53,12 +51,10 @@ class Application:
         settings: Settings,
         models: Models,
         intake: Intake,
-        endpoints: Mapping[str, Endpoint],
         protocols: Sequence[Protocol],
         direct: Mapping[str, ASGIApp],
     ) -> None:
-        self.endpoints = endpoints  # by path, for POST
-        self.protocols = protocols
+        self._protocols = protocols
         self._settings = settings
         self._models = models
         self._intake = intake
@@ -84,7 +80,7 @@ class Application:
             self._intake.close()
 
     def _make_api(self) -> ASGIApp:
-        made: ASGIApp = import_api().create_api(self._settings, self._models, self.endpoints, self.protocols)
+        made: ASGIApp = import_api().create_api(self._settings, self._models, self._protocols)
         return made
 
     async def _ask_api(self, scope: Scope, receive: Receive, send: Send) -> None:

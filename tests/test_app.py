@@ -21,9 +21,7 @@ from PIL import Image
 from benchmarks import drawing
 from digits import bundle
 from service import schemas
-from service.api import create_api
-from service.app import create_app
-from service.engine import Engine, Models
+from service.engine import Engine
 from service.pieces import PIECE
 from service.settings import Settings
 from tests.conftest import Serve
@@ -151,19 +149,6 @@ async def test_json_is_the_answer_unless_an_array_is_preferred(
 ) -> None:
     response = await client.post("/predict", content=npy(IMAGES), headers=NPY | {"accept": accept})
     assert response.headers["content-type"].endswith(kind)
-
-
-async def test_the_way_through_fastapi_leads_to_the_same_answer(published: Path) -> None:
-    settings, models = Settings(models=published), Models(published)
-    app = create_app(settings, models)
-    answers = []
-    async with app.lifespan():
-        for way in (app, create_api(settings, models, app.endpoints, app.protocols)):
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(way), base_url="http://t") as client:
-                good = await client.post("/predict", content=png(IMAGES[0]), headers=PNG)
-                bad = await client.post("/predict", content=b"x", headers={"content-type": "text/plain"})
-                answers.append([(r.status_code, r.content, r.headers) for r in (good, bad)])
-    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize(
