@@ -50,18 +50,10 @@ class Pattern:
         """Return the state to which a digit of its step leads."""
         return state if self.steps[state].repeats else state + 1
 
-    def fits(self, digits: str) -> bool:
-        states = self._reached({0})
-        for digit in digits:
-            taken = {state for state in states if state < self.end and int(digit) in self.steps[state].digits}
-            states = self._reached({self.after(state) for state in taken})
-        return self.end in states
-
-    def _reached(self, states: set[int]) -> set[int]:
-        for state, step in enumerate(self.steps):
-            if state in states and step.optional:
-                states.add(state + 1)
-        return states
+    @property
+    def fits_nothing(self) -> bool:
+        """Whether there may be no digit at all."""
+        return all(step.optional for step in self.steps)
 
 
 ANYTHING = Pattern((Step(ANY, optional=True, repeats=True),))

@@ -127,7 +127,7 @@ class Survey:
         at = 0
         for place in self.places:
             if not isinstance(place, Region):
-                lines.append(Line([], [], place, pattern is None or pattern.fits("")))
+                lines.append(Line([], [], place, pattern is None or pattern.fits_nothing))
                 continue
             end = at + len(place.cuts.candidates)
             lines.append(read_line(place, believed[at:end], pattern))

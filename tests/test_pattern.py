@@ -9,21 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digits import pattern
+from digits.pattern import Pattern
 
 ITEMS = st.sampled_from(["7", r"\d", "[0-9]", "[135]", "[2-46]", "[0-13-4]"])
 TIMES = st.sampled_from(["", "?", "*", "+", "{2}", "{1,3}", "{0,2}", "{2,}"])
 PATTERNS = st.lists(st.builds("{}{}".format, ITEMS, TIMES), min_size=1, max_size=5).map("".join)
 
 
+def spelt_out(parsed: Pattern) -> str:
+    """Return a regular expression with an item for each step."""
+    times = {(False, False): "", (True, False): "?", (True, True): "*", (False, True): "+"}
+    return "".join(f"[{''.join(map(str, step.digits))}]{times[step.optional, step.repeats]}" for step in parsed.steps)
+
+
 @given(PATTERNS, st.lists(st.text("0123456789", max_size=8), min_size=20, max_size=20))
 def test_a_pattern_fits_what_the_regular_expression_matches(text: str, numbers: list[str]) -> None:
     parsed = pattern.parse(text)
-    for number in numbers:
-        assert parsed.fits(number) == bool(re.fullmatch(text, number))
+    for number in ["", *numbers]:
+        assert bool(re.fullmatch(spelt_out(parsed), number)) == bool(re.fullmatch(text, number))
+    assert parsed.fits_nothing == bool(re.fullmatch(text, ""))
 
 
 def test_a_length_is_a_pattern() -> None:
-    assert [number for number in ("", "1234", "12345", "123456") if pattern.of_length(5).fits(number)] == ["12345"]
+    assert pattern.of_length(5) == pattern.parse("[0-9]{5}")
 
 
 @pytest.mark.parametrize(
