@@ -18,7 +18,7 @@ from service import errors, openapi, schemas
 from service.endpoints import Protocol
 from service.engine import Engine, Models
 from service.middleware import REPORT_POLICY, PagePolicy
-from service.problems import NoModel, Problem
+from service.problems import Problem
 from service.settings import Settings
 
 DESCRIPTION = """Reads handwritten digits.
@@ -117,7 +117,7 @@ def add_health(app: FastAPI, models: Models) -> None:
     )  # fmt: skip
     async def health() -> JSONResponse:
         """Say whether the service can predict, and with which model."""
-        served = identity(models)
+        served = models.served and models.served.identity
         uptime = round(time.monotonic() - started, 3)
         state = {"status": "ok" if served else "unavailable", "model": served, "reason": models.refusal}
         return JSONResponse(state | {"uptime": uptime}, 200 if served else 503)
@@ -168,13 +168,6 @@ def add_model(app: FastAPI, models: Models) -> None:
         engine = models.engine
         page = file_of(engine, report_file(engine))
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": REPORT_POLICY})
-
-
-def identity(models: Models) -> dict[str, str] | None:
-    try:
-        return models.engine.identity
-    except NoModel:
-        return None
 
 
 def plot_file(engine: Engine, name: str) -> Path:

@@ -112,7 +112,7 @@ class Models:
         self.folder = folder
         self.default = default  # another one, for as long as nothing has been published
         self.refusal: str | None = None
-        self._engine: Engine | None = None
+        self.served: Engine | None = None
         self._seen: Any = None  # the fingerprint of what was tried last
         self._one_at_a_time = asyncio.Lock()
         self._ahead: Future[Read] | None = None  # what was read before there was an event loop
@@ -124,10 +124,15 @@ class Models:
 
     @property
     def engine(self) -> Engine:
-        """Raises `NoModel`."""
-        if self._engine is None:
-            raise NoModel(self.refusal or f"no model has been loaded from {self.folder} yet")
-        return self._engine
+        """What is served. Raises `NoModel`."""
+        if self.served is None:
+            raise NoModel(self.why_none)
+        return self.served
+
+    @property
+    def why_none(self) -> str:
+        """Why there is nothing that is served, where there isn't."""
+        return self.refusal or f"no model has been loaded from {self.folder} yet"
 
     @contextmanager
     def reading(self, conversion: Conversion, seconds: float = PATIENCE) -> Iterator[None]:
@@ -213,7 +218,7 @@ class Models:
         self.refusal = ignored
         self._try_again, self._patience = math.inf, LOOK_AGAIN
         if engine is not None:
-            self._engine = engine
+            self.served = engine
             logger.info("serving model %s%s", engine.manifest["version"], self._origin(engine))
         if ignored:
             logger.warning("%s", ignored)
@@ -243,10 +248,10 @@ class Models:
             return self._conversion.finish(h5)
 
     def _read(self, convert: Callable[[bytes], bytes]) -> Read:
-        published = self._is_published(self._engine)
+        published = self._is_published(self.served)
         found = bundle.read_served(self.folder, self.default, published=published)
         ignored = bundle.ignored(self.folder)
-        served = self._engine and self._engine.identity == {"version": found.version, "sha256": found.sha256}
+        served = self.served and self.served.identity == {"version": found.version, "sha256": found.sha256}
         try:
             return found, None if served else convert(found.h5), ignored
         except BadModel as exc:  # which has but seen the bytes

@@ -25,7 +25,7 @@ from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
 from service.inference import INPUT, as_json
 from service.intake import Intake
-from service.problems import NoModel, Problem
+from service.problems import Problem
 from service.tensors import JSON_LENGTH, OUTPUTS, Asked
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
@@ -122,11 +122,9 @@ class V2:
     async def model_ready(self, request: Request) -> Response:
         """Say whether the model, in this version if one is named, can be asked."""
         self._check_name(request)
-        try:
-            self._engine(request)
-        except NoModel as exc:
-            return readiness({"name": self.name}, str(exc))
-        return readiness({"name": self.name}, None)
+        if self.models.served:
+            self._engine(request)  # of the version that is asked for
+        return readiness({"name": self.name}, self._refusal())
 
     async def config(self, request: Request) -> Response:
         """Describe the model in the form of Triton's configuration; `max_batch_size` is for a whole request."""
@@ -189,11 +187,7 @@ class V2:
         return engine
 
     def _refusal(self) -> str | None:
-        try:
-            _ = self.models.engine
-        except NoModel as exc:
-            return str(exc)
-        return None
+        return None if self.models.served else self.models.why_none
 
 
 def asks_for_ready(body: bytes) -> bool:

@@ -51,10 +51,7 @@ class Slow(ThreadPoolExecutor):
 
 
 def version(models: Models) -> str | None:
-    try:
-        return str(models.engine.manifest["version"])
-    except NoModel:
-        return None
+    return str(models.served.manifest["version"]) if models.served else None
 
 
 async def test_a_model_that_appears_is_taken_up(tmp_path: Path, h5: bytes) -> None:
