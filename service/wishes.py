@@ -6,7 +6,8 @@ But one that is nearly a known one is a mistake, of which whoever made it should
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -50,8 +51,9 @@ def for_predict(query: bytes) -> PredictWishes:
     """Read `explain=true&threshold=0.5`. Raises `Problem`."""
     if not query:
         return NONE
-    given = parsed(query, {"explain", "threshold"})
-    return PredictWishes(explain=read_explain(given), threshold=read_threshold(given))
+    with refusing():
+        given = parsed(query, {"explain", "threshold"})
+        return PredictWishes(explain=read_explain(given), threshold=read_threshold(given))
 
 
 def for_read(query: bytes) -> ReadWishes:
@@ -59,9 +61,16 @@ def for_read(query: bytes) -> ReadWishes:
 
     Raises `Problem`.
     """
-    given = parsed(query, {"expect", "pattern", "boxes", "threshold"})
-    try:
+    with refusing():
+        given = parsed(query, {"expect", "pattern", "boxes", "threshold"})
         return ReadWishes(read_pattern(given), read_boxes(given.get("boxes", [])), read_threshold(given))
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse a request for what any function below raises: a `ValueError` with a sentence. Raises `Problem`."""
+    try:
+        yield
     except ValueError as exc:
         raise Problem(422, "invalid", str(exc)) from exc
 
@@ -70,7 +79,7 @@ def parsed(query: bytes, known: set[str]) -> Query:
     try:
         given = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_BOXES + 20)
     except ValueError as exc:
-        raise Problem(422, "invalid", "the query has too many parameters") from exc
+        raise ValueError("the query has too many parameters") from exc
     if given.keys() - known:
         check_names([name for name in given if name not in known], known)
     return given
@@ -81,7 +90,7 @@ def check_names(others: Sequence[str], known: set[str]) -> None:
 
     for name in others[:MOST_OTHERS]:
         for near in get_close_matches(name[:LONGEST].lower(), known, 1, NEAR):
-            raise Problem(422, "invalid", f"there is no parameter {name[:LONGEST]!r}; did you mean {near!r}?")
+            raise ValueError(f"there is no parameter {name[:LONGEST]!r}; did you mean {near!r}?")
 
 
 def last(given: Query, name: str) -> str | None:
@@ -89,9 +98,9 @@ def last(given: Query, name: str) -> str | None:
 
 
 def read_explain(given: Query) -> bool:
-    text = (last(given, "explain") or ("" if "explain" in given else "false")).lower()
+    text = given.get("explain", ["false"])[-1].lower()
     if text not in TRUTHS:
-        raise Problem(422, "invalid", "explain must be true or false")
+        raise ValueError("explain must be true or false")
     return TRUTHS[text]
 
 
@@ -100,7 +109,7 @@ def read_threshold(given: Query) -> float | None:
     if text is None:
         return None
     if len(text) > LONGEST or not NUMBER.fullmatch(text) or float(text) > 1:
-        raise Problem(422, "invalid", "threshold must be a number between 0 and 1")
+        raise ValueError("threshold must be a number between 0 and 1")
     return float(text)
 
 
@@ -112,7 +121,7 @@ def read_pattern(given: Query) -> Pattern | None:
         if not re.fullmatch("[0-9]{1,4}", expect):
             raise ValueError(f"expect is a number of digits, not {expect[:20]!r}")
         return pattern.of_length(int(expect))
-    return pattern.parse(text) if text is not None else None
+    return None if text is None else pattern.parse(text)
 
 
 def read_boxes(texts: Sequence[str]) -> tuple[Box, ...]:
