@@ -131,7 +131,7 @@ class Intake:
         """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
         if len(items) == 1 and items[0].is_quick(look):
             return [items[0].seen_at_last(look)]
-        pool, at_once = (self._pages, 1) if look.is_slow else (self._workers, CHUNK)
+        at_once = 1 if look.is_slow else CHUNK
         stride = at_once * self.threads
         outcomes: list[T | BadImage] = []
         for start in range(0, len(items), stride):
@@ -139,7 +139,7 @@ class Intake:
                 raise ClientDisconnect
             some = items[start : start + stride]
             visits = [some[at : at + at_once] for at in range(0, len(some), at_once)]
-            seen = await asyncio.gather(*(in_thread(pool, look_at_all, visit, look) for visit in visits))
+            seen = await asyncio.gather(*(self._visit(look, look_at_all, visit, look) for visit in visits))
             outcomes += await self._look_at_left(request, some, list(chain.from_iterable(seen)), look, allowance)
         return outcomes
 
@@ -152,17 +152,20 @@ class Intake:
         allowance: Allowance,
     ) -> list[T | BadImage]:
         """Look at the pictures that were left, as far as they are allowed."""
-        pool = self._pages if look.is_slow else self._workers
         outcomes = [(allowance.refuse(one) or one) if isinstance(one, Left) else one for one in seen]
         left = {index: one for index, one in enumerate(outcomes) if isinstance(one, Left)}
         small = [index for index, one in left.items() if one.pixels <= LARGE]
-        decoded = await asyncio.gather(*(in_thread(pool, items[index].seen_at_last, look) for index in small))
+        decoded = await asyncio.gather(*(self._visit(look, items[index].seen_at_last, look) for index in small))
         done = dict(zip(small, decoded, strict=True))
         for index in (index for index in left if index not in done):
             if await request.is_disconnected():
                 raise ClientDisconnect
             done[index] = await in_thread(self._large, items[index].seen_at_last, look)
         return [done[index] if isinstance(one, Left) else one for index, one in enumerate(outcomes)]
+
+    async def _visit(self, look: Look[Any], function: Callable[..., T], *arguments: Any) -> T:
+        """Do a part of a look in the threads that are for looks of its kind."""
+        return await in_thread(self._pages if look.is_slow else self._workers, function, *arguments)
 
     async def ask(self, engine: Engine, pixels: Pixels, deadline: float | None = None) -> Judgements:
         """Return the (n, 11) judgements of (n, 28, 28) pixels, n ≥ 1.
@@ -180,9 +183,9 @@ class Intake:
         engine.counts.answered.add(time.perf_counter_ns() - start)
         return rows
 
-    async def write(self, count: float, function: Callable[..., T], *arguments: Any) -> T:
+    async def write(self, count: int, function: Callable[..., T], *arguments: Any) -> T:
         """Write an answer about so many images: on the event loop if they are few, off it if they are many."""
-        return function(*arguments) if count <= FEW else await in_thread(self._workers, function, *arguments)
+        return function(*arguments) if count <= FEW else await self.off_loop(function, *arguments)
 
     async def in_background(self, function: Callable[..., T], *arguments: Any) -> T:
         """Do what takes tens of milliseconds and more, and has nothing else wait for a thread."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from starlette.requests import Request
@@ -38,8 +38,11 @@ class Predictor:
             status = 200 if len(images.refused) < len(rows) else 422
             if to_npy:
                 return Response(as_npy(rows[:, DIGITS]), status, engine.headers, "application/x-npy")
-            count = math.inf if wished.explain else len(rows)  # there is a PNG in each explanation
-            body = await self.intake.write(count, as_json, engine, images, rows, wished)
+            answer = partial(as_json, engine, images, rows, wished)
+            if wished.explain:  # with a PNG for each image
+                body = await self.intake.off_loop(answer)
+            else:
+                body = await self.intake.write(len(rows), answer)
             return Response(body, status, media_type="application/json")
 
         read, in_place = find_reader(headers.get(b"content-type", b""), self.intake.max_images)
