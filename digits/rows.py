@@ -44,8 +44,8 @@ CUT_OFF = 0.5  # heights below which a part that the border cuts off is of somet
 LEAST = 6  # pixels of height, below which nothing can be read
 SLOPING = math.radians(6)  # from which a picture is turned; less is no hindrance
 STEEPEST = math.radians(50)
-MANY = 3  # parts at least that tell how a row slopes, and
-WIDE = 2  # heights at least that these lie apart
+MANY = 3  # parts that it takes to tell how a row slopes
+WIDE = 2  # heights that these lie apart at least
 NO_DOT = 0.3  # of the tallest part's height: lower ones have no say in what is typical
 DIGIT = 0.6  # of the typical height: lower ones have none in the slope
 MOSTLY = 0.6  # of all that have: if the largest row has fewer, all of them tell the slope
@@ -60,8 +60,8 @@ class View:
     size: tuple[int, int]  # width and height of what was looked at, in pixels of the picture
     origin: tuple[int, int] = (0, 0)  # where that lies in the picture, from the left and from the top
     angle: float = 0.0  # radians by which it was turned, against the clock
-    shape: tuple[int, int] = (0, 0)  # height and width before and
-    turned: tuple[int, int] = (0, 0)  # after that
+    shape: tuple[int, int] = (0, 0)  # height and width before it was turned
+    turned: tuple[int, int] = (0, 0)  # the same after that
 
     def box(self, top: float, bottom: float, left: float, right: float) -> tuple[int, int, int, int]:
         """Return left, top, width and height in the picture, of the upright box around what lies there."""

@@ -16,8 +16,8 @@ from digits.ink import Mask, along_rows, quantile
 from digits.paths import on_course
 from digits.strokes import Part, components, stroke_width
 
-LONG = 2.0  # heights of a row that a ruled line is long at least, or else
-ACROSS = 0.55  # share of the width of the picture, without what strokes hide of it
+LONG = 2.0  # heights of a row that a ruled line is long at least, in a wide picture
+ACROSS = 0.55  # share of the width that it is long at least in any other, without what strokes hide of it
 BRIEF = 1.25  # heights that no stroke of a digit is long
 RULE = 1.6  # times as thick as a stroke a ruled line may be
 UNEVEN = 1.25  # times as thick as it is mostly a ruled line is in places, and a pixel more
@@ -28,8 +28,8 @@ BENT = 0.4  # such pixels that are worth a step up or down
 CLEAR = 0.4  # heights in which there is but one ruled line
 MOST_RULES = 400  # of one direction, the longest: squared paper has 60, and what has more is no page of writing
 SEEN = 0.8  # share of a ruled line, where no stroke hides it, that is where it should be
-BROAD = 0.5  # of the width of the picture: what is as wide is no digit of several, nor is what is
-LEVEL = 4  # times as wide as it is tall
+BROAD = 0.5  # share of the width of the picture: what is as wide is no digit of several
+LEVEL = 4  # times as wide as it is tall: what is so level is no digit
 LITTLE = 0.25  # of the ink: if no more is in what may be digits, a line holds nearly all of it together
 
 Points = tuple[NDArray[np.intp], NDArray[np.intp]]  # their rows and their columns

@@ -29,15 +29,15 @@ NEARLY_ACROSS = 0.75  # share of the width that such a line is long at least whe
 CENTRED = 6.0  # how quickly a part counts for less away from the middle
 CUT_OFF = 0.5  # what a part counts for that reaches the border: it may be a neighbour's
 IN_FULL = 3  # times as long as a part that counts in full a picture is at most; smaller ones may be dirt
-GAP = 0.22  # of the longest side of the main part: what is no farther from it belongs to it
-SIDE_GAP = 0.1  # the same from left to right, where neighbours are; parts of one digit lie above each other
-LARGE = 0.15  # of the main part's area: a stroke of the same digit rather than a dot, and may stand farther aside:
-LARGE_SIDE_GAP = 0.18
-BORDER_GAP = 0.04  # likewise, of a part that reaches the border where the main one doesn't: it may be a neighbour's
-SPECK = 0.01  # of the main part's area, below which a part is dirt, and
-LEAST = 3  # pixels, however small the main part is
-RIVAL_HEIGHT = 0.6  # of the main part's height: another digit is no lower, and has
-RIVAL_AREA = 0.25  # of its area at least
+GAP = 0.22  # of the longest side of the main part, up to which another may be away from it and belong to it
+SIDE_GAP = 0.1  # the same from left to right, where neighbours stand: parts of one digit lie above each other
+LARGE = 0.15  # of the main part's area, above which a part is a stroke of the same digit rather than a dot
+LARGE_SIDE_GAP = 0.18  # what SIDE_GAP is for such a stroke
+BORDER_GAP = 0.04  # what GAP is for a part that reaches the border where the main one doesn't: it may be a neighbour's
+SPECK = 0.01  # of the main part's area, below which a part is dirt
+LEAST = 3  # pixels, below which a part is dirt however small the main one is
+RIVAL_HEIGHT = 0.6  # of the main part's height that another digit has at least
+RIVAL_AREA = 0.25  # of the main part's area that another digit has at least
 
 
 Runs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]  # group, row, start, end

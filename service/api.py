@@ -198,5 +198,6 @@ def file_of(engine: Engine, path: Path) -> bytes:
 
 
 def listed(manifest: Manifest) -> list[Any]:
+    """Return what a manifest lists as plots, whoever wrote it."""
     plots = manifest.get("plots", [])
     return plots if isinstance(plots, list) else []

@@ -20,8 +20,7 @@ from service.problems import Late, NoModel, Problem, QueueFull
 
 RETRY_AFTER = "1"  # seconds; a full queue is worked off in less
 
-
-# exception -> status, code; a Problem and an HTTPException bring their own
+# Status and code by exception; a Problem and an HTTPException bring their own.
 TABLE: dict[type[Exception], tuple[int, str]] = {
     NoModel: (503, "no_model"),
     QueueFull: (429, "overloaded"),
