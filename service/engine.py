@@ -38,7 +38,7 @@ LOOP_SECONDS = 2e-3  # for which the event loop may be held; a visit to a thread
 PATIENCE = 15.0  # seconds for which a start waits for its model before it answers that there is none
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 HEADERS = {"Digits-Model-Version": "version", "Digits-Model-Sha256": "sha256"}
-MOST_PATIENCE = 600.0  # seconds between two tries of a model that could not be read for now
+MOST_BACKOFF = 600.0  # seconds between two tries of a model that could not be read for now
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def duration(judge: Callable[[Pixels], Judgements]) -> float:
 
 
 Read = tuple[Bundle, bytes | None, str | None]  # bundle; its ONNX bytes, None if already served; a warning, if any
-Loaded = tuple[Engine | None, str | None]  # likewise
+Loaded = tuple[Engine | None, str | None]  # engine, None if already served; a warning, if any
 
 
 class Models:
@@ -119,7 +119,7 @@ class Models:
         self._late = False  # it took too long
         self._conversion: Conversion | None = None  # that goes on
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
-        self._patience = LOOK_AGAIN
+        self._backoff = LOOK_AGAIN
         self._complaints: set[str] = set()
 
     @property
@@ -192,7 +192,7 @@ class Models:
         if seen == self._seen and time.monotonic() < self._try_again:
             return
         if seen != self._seen:
-            self._patience = LOOK_AGAIN
+            self._backoff = LOOK_AGAIN
         self._seen = seen
         await self._take_up(asyncio.to_thread(self._load))
 
@@ -210,13 +210,13 @@ class Models:
     def _refuse(self, reason: str, *, for_now: bool) -> None:
         """Remember why; what may be the machine's fault is tried again, ever more rarely."""
         self.refusal = reason
-        self._try_again = time.monotonic() + self._patience if for_now else math.inf
-        self._patience = min(2 * self._patience, MOST_PATIENCE)
+        self._try_again = time.monotonic() + self._backoff if for_now else math.inf
+        self._backoff = min(2 * self._backoff, MOST_BACKOFF)
         logger.warning("model not taken up: %s", reason)
 
     def _accept(self, engine: Engine | None, ignored: str | None) -> None:
         self.refusal = ignored
-        self._try_again, self._patience = math.inf, LOOK_AGAIN
+        self._try_again, self._backoff = math.inf, LOOK_AGAIN
         if engine is not None:
             self.served = engine
             logger.info("serving model %s%s", engine.manifest["version"], self._origin(engine))
