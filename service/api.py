@@ -33,7 +33,7 @@ def create_api(settings: Settings, models: Models, protocols: Sequence[Protocol]
     app: FastAPI = FastAPIOffline(  # no CDN for its pages
         title="Digits", version=__version__, description=DESCRIPTION, openapi_tags=openapi.TAGS,
         license_info={"name": "MIT", "identifier": "MIT"},
-        responses=openapi.errors({500: ("The service failed.", "internal")}),
+        responses=openapi.error_answers({500: ("The service failed.", "internal")}),
         redirect_slashes=False,  # to wherever a Host header says
     )  # fmt: skip
     openapi.complete(app, settings)
@@ -138,7 +138,7 @@ def add_health(app: FastAPI, models: Models) -> None:
 
 
 def add_model(app: FastAPI, models: Models) -> None:
-    unknown = openapi.errors({404: ("The model has no such plot.", "not_found")})
+    unknown = openapi.error_answers({404: ("The model has no such plot.", "not_found")})
 
     @app.get(
         "/model", operation_id="model", tags=["model"], response_model=schemas.Manifest,
@@ -160,7 +160,7 @@ def add_model(app: FastAPI, models: Models) -> None:
 
     @app.get(
         "/model/report", operation_id="report", tags=["model"], response_class=Response,
-        responses=openapi.NO_MODEL | openapi.errors({404: ("The model has no report.", "no_report")})
+        responses=openapi.NO_MODEL | openapi.error_answers({404: ("The model has no report.", "no_report")})
         | {200: openapi.PAGE},
     )  # fmt: skip
     def report() -> Response:

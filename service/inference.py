@@ -141,5 +141,5 @@ async def decode_pictures(
     return images.pixels
 
 
-def as_json(value: Any, status: int = 200) -> Response:
+def json_response(value: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(value), status, media_type="application/json")

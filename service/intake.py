@@ -28,7 +28,7 @@ from service.batcher import Batcher
 from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
-from service.items import LARGE, SHORT, Allowance, Item, Left, Look
+from service.items import LARGE, SHORT, Allowance, Deferred, Item, Look
 from service.problems import Problem, QueueFull
 from service.settings import Settings
 
@@ -140,28 +140,28 @@ class Intake:
             some = items[start : start + stride]
             visits = [some[at : at + at_once] for at in range(0, len(some), at_once)]
             seen = await asyncio.gather(*(self._visit(look, look_at_all, visit, look) for visit in visits))
-            outcomes += await self._look_at_left(request, some, list(chain.from_iterable(seen)), look, allowance)
+            outcomes += await self._look_at_deferred(request, some, list(chain.from_iterable(seen)), look, allowance)
         return outcomes
 
-    async def _look_at_left(
+    async def _look_at_deferred(
         self,
         request: Request,
         items: Sequence[Item],
-        seen: Sequence[T | BadImage | Left],
+        seen: Sequence[T | BadImage | Deferred],
         look: Look[T],
         allowance: Allowance,
     ) -> list[T | BadImage]:
-        """Look at the pictures that were left, as far as they are allowed."""
-        outcomes = [(allowance.refuse(one) or one) if isinstance(one, Left) else one for one in seen]
-        left = {index: one for index, one in enumerate(outcomes) if isinstance(one, Left)}
-        small = [index for index, one in left.items() if one.pixels <= LARGE]
+        """Look at the pictures that were deferred, as far as they are allowed."""
+        outcomes = [(allowance.refuse(one) or one) if isinstance(one, Deferred) else one for one in seen]
+        deferred = {index: one for index, one in enumerate(outcomes) if isinstance(one, Deferred)}
+        small = [index for index, one in deferred.items() if one.pixels <= LARGE]
         decoded = await asyncio.gather(*(self._visit(look, items[index].seen_at_last, look) for index in small))
         done = dict(zip(small, decoded, strict=True))
-        for index in (index for index in left if index not in done):
+        for index in (index for index in deferred if index not in done):
             if await request.is_disconnected():
                 raise ClientDisconnect
             done[index] = await in_thread(self._large, items[index].seen_at_last, look)
-        return [done[index] if isinstance(one, Left) else one for index, one in enumerate(outcomes)]
+        return [done[index] if isinstance(one, Deferred) else one for index, one in enumerate(outcomes)]
 
     async def _visit(self, look: Look[Any], function: Callable[..., T], *arguments: Any) -> T:
         """Do a part of a look in the threads that are for looks of its kind."""
@@ -199,5 +199,5 @@ async def in_thread(pool: Executor, function: Callable[..., T], *arguments: Any)
     return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
-def look_at_all(items: Sequence[Item], look: Look[T]) -> list[T | BadImage | Left]:
+def look_at_all(items: Sequence[Item], look: Look[T]) -> list[T | BadImage | Deferred]:
     return [item.seen(look) for item in items]

@@ -73,7 +73,7 @@ class Look(Generic[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Deferred:
     """A picture that is not decoded yet. Nothing of it is held: some decoders keep all of a canvas from the first."""
 
     pixels: int
@@ -85,7 +85,7 @@ class Allowance:
 
     pixels: int = MOST_PIXELS
 
-    def refuse(self, picture: Left) -> BadImage | None:
+    def refuse(self, picture: Deferred) -> BadImage | None:
         """Say that a picture is too much for what is left, or take its pixels off that, whatever it turns out to be."""
         if picture.pixels > self.pixels:
             return BadImage(
@@ -106,7 +106,7 @@ class Item:
         """Tell whether looking at it takes no longer than a visit to a thread."""
         return not isinstance(self.content, bytes) or look.is_short(self.content)
 
-    def seen(self, look: Look[T]) -> T | BadImage | Left:
+    def seen(self, look: Look[T]) -> T | BadImage | Deferred:
         """Look at it, unless it is a picture that counts."""
         return outcome(look_at, self.content, look) if isinstance(self.content, bytes) else self.content
 
@@ -115,13 +115,13 @@ class Item:
         return outcome(look_anyway, self.content, look) if isinstance(self.content, bytes) else self.content
 
 
-def look_at(data: bytes, look: Look[T]) -> T | Left:
-    """Look at a picture, or leave it if it counts. Raises `BadImage`."""
+def look_at(data: bytes, look: Look[T]) -> T | Deferred:
+    """Look at a picture, or defer it if it counts. Raises `BadImage`."""
     if (seen := look.short(data)) is not None:
         return seen
     picture = identify(data)
     pixels = picture.width * picture.height
-    return look.whole(picture) if pixels <= FREE else Left(pixels)
+    return look.whole(picture) if pixels <= FREE else Deferred(pixels)
 
 
 def look_anyway(data: bytes, look: Look[T]) -> T:

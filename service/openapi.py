@@ -218,7 +218,7 @@ def with_array(response: Part) -> Part:
 
 def refusals(settings: Settings, kind: type[BaseModel], *shown_for_422: str) -> Responses:
     """Return how images are refused; with 422, that is an answer without any that could be read, or an error."""
-    refused = errors({
+    refused = error_answers({
         400: ("The body is empty, or is not what its Content-Type says.", "empty_body", "malformed"),
         413: (
             f"The request has more than {settings.max_body:,} bytes, or too many images.",
@@ -235,17 +235,17 @@ def refusals(settings: Settings, kind: type[BaseModel], *shown_for_422: str) -> 
     return refused | {422: no_image | shown(*shown_for_422)}
 
 
-def errors(statuses: Mapping[int, tuple[str, *tuple[str, ...]]]) -> Responses:
-    """Return error answers with their codes: `errors({404: ("There is no such plot.", "not_found")})`."""
-    return {status: error(status, *said) for status, said in statuses.items()}
+def error_answers(statuses: Mapping[int, tuple[str, *tuple[str, ...]]]) -> Responses:
+    """Return error answers with their codes: `error_answers({404: ("There is no such plot.", "not_found")})`."""
+    return {status: error_answer(status, *said) for status, said in statuses.items()}
 
 
-def error(status: int, description: str, *codes: str) -> Part:
+def error_answer(status: int, description: str, *codes: str) -> Part:
     described = {"model": Error, "description": description} | shown(*codes)
     return described | {"headers": RETRY_AFTER} if status in (429, 503) else described
 
 
-NO_MODEL = errors({503: ("There is no model yet.", "no_model")})
+NO_MODEL = error_answers({503: ("There is no model yet.", "no_model")})
 UNHEALTHY = {"model": Health, "description": "The service cannot predict; `reason` says why."} | shown("unhealthy")
 
 

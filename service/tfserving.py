@@ -25,7 +25,7 @@ from service import errors, inference
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
 from service.errors import spaced
-from service.inference import INPUT, PROBABILITIES, as_json
+from service.inference import INPUT, PROBABILITIES, json_response
 from service.intake import Intake
 from service.problems import NoModel, Problem
 from service.tfjson import (
@@ -89,7 +89,7 @@ class V1:
 
     async def index(self, request: Request) -> Response:
         """List the models, as KServe does."""
-        return as_json({"models": [self.name]})
+        return json_response({"models": [self.name]})
 
     async def status(self, request: Request) -> Response:
         """Say what is served, for clients of TensorFlow Serving and KServe."""

@@ -23,7 +23,7 @@ from service import errors, inference, tensors
 from service.encodings import WINDOWS, deflate
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
-from service.inference import INPUT, as_json
+from service.inference import INPUT, json_response
 from service.intake import Intake
 from service.problems import Problem
 from service.tensors import JSON_LENGTH, OUTPUTS, Asked
@@ -72,11 +72,11 @@ class V2:
 
     async def server(self, request: Request) -> Response:
         """Name the server and its extensions."""
-        return as_json({"name": "digits", "version": __version__, "extensions": EXTENSIONS})
+        return json_response({"name": "digits", "version": __version__, "extensions": EXTENSIONS})
 
     async def live(self, request: Request) -> Response:
         """Answer 200 as long as the service runs, for liveness probes."""
-        return as_json({"live": True, "ready": self._refusal() is None})
+        return json_response({"live": True, "ready": self._refusal() is None})
 
     async def ready(self, request: Request) -> Response:
         """Answer 200 while there is a model, for readiness probes."""
@@ -89,7 +89,7 @@ class V2:
         entry = {"name": self.name, "version": version, "state": "UNAVAILABLE" if refusal else "READY"}
         entry["reason"] = self.models.refusal or refusal or ""
         only_ready = await self.intake.receive(request, dict(request.scope["headers"]), asks_for_ready)
-        return as_json([] if refusal and only_ready else [entry])
+        return json_response([] if refusal and only_ready else [entry])
 
     async def control(self, request: Request) -> NoReturn:
         """Refuse to load or unload: published models are taken up automatically."""
@@ -113,7 +113,7 @@ class V2:
     async def metadata(self, request: Request) -> Response:
         """Describe the inputs and outputs of the model."""
         version = self._engine(request).identity["version"]
-        return as_json({
+        return json_response({
             "name": self.name, "versions": [version], "platform": PLATFORM,
             "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, *IMAGE]}],
             "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, width]} for name, width in WIDTHS.items()],
@@ -129,7 +129,7 @@ class V2:
     async def config(self, request: Request) -> Response:
         """Describe the model in the form of Triton's configuration; `max_batch_size` is for a whole request."""
         self._engine(request)
-        return as_json({
+        return json_response({
             "name": self.name, "platform": PLATFORM, "backend": "onnxruntime",
             "max_batch_size": self.intake.max_images,
             "input": [{"name": INPUT, "data_type": "TYPE_FP32", "dims": IMAGE}],
@@ -139,7 +139,7 @@ class V2:
 
     async def stats(self, request: Request) -> Response:
         """Return what this process was asked since it took up the model."""
-        return as_json({"model_stats": [statistics(self.name, self._engine(request))]})
+        return json_response({"model_stats": [statistics(self.name, self._engine(request))]})
 
     async def infer(self, request: Request) -> Response:
         """Read the digit in each image; if one can't be read, the request is refused."""
@@ -197,8 +197,8 @@ def asks_for_ready(body: bytes) -> bool:
 def readiness(facts: dict[str, Any], refusal: str | None) -> Response:
     """Return what probes go by, the status, and what KServe's client goes by, the body."""
     if refusal is None:
-        return as_json(facts | {"ready": True})
-    return as_json(facts | {"ready": False, "error": refusal}, 503)
+        return json_response(facts | {"ready": True})
+    return json_response(facts | {"ready": False, "error": refusal}, 503)
 
 
 def statistics(name: str, engine: Engine) -> dict[str, Any]:
