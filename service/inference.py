@@ -22,7 +22,8 @@ from starlette.responses import Response
 
 from digits.image import SIDE, Pixels
 from service.intake import Intake
-from service.items import DIGIT_LOOK, Allowance, Item, check_count, gather
+from service.items import Item, check_count
+from service.looks import DIGIT_LOOK, Allowance, gather
 from service.pieces import Long, parse, pieces
 from service.problems import Problem
 

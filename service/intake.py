@@ -28,7 +28,8 @@ from service.batcher import Batcher
 from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
 from service.engine import Engine
-from service.items import LARGE, SHORT, Allowance, Deferred, Item, Look
+from service.items import SHORT, Item
+from service.looks import LARGE, Allowance, Deferred, Look, is_quick, see, see_at_last
 from service.problems import Problem, QueueFull
 from service.settings import Settings
 
@@ -129,8 +130,8 @@ class Intake:
         self, request: Request, items: Sequence[Item], look: Look[T], allowance: Allowance
     ) -> list[T | BadImage]:
         """Look at all items, visit after visit, as many at once as there are threads; others get their turn between."""
-        if len(items) == 1 and items[0].is_quick(look):
-            return [items[0].seen_at_last(look)]
+        if len(items) == 1 and is_quick(items[0], look):
+            return [see_at_last(items[0], look)]
         at_once = 1 if look.is_slow else CHUNK
         stride = at_once * self.threads
         outcomes: list[T | BadImage] = []
@@ -155,12 +156,12 @@ class Intake:
         outcomes = [(allowance.refuse(one) or one) if isinstance(one, Deferred) else one for one in seen]
         deferred = {index: one for index, one in enumerate(outcomes) if isinstance(one, Deferred)}
         small = [index for index, one in deferred.items() if one.pixels <= LARGE]
-        decoded = await asyncio.gather(*(self._visit(look, items[index].seen_at_last, look) for index in small))
+        decoded = await asyncio.gather(*(self._visit(look, see_at_last, items[index], look) for index in small))
         done = dict(zip(small, decoded, strict=True))
         for index in (index for index in deferred if index not in done):
             if await request.is_disconnected():
                 raise ClientDisconnect
-            done[index] = await in_thread(self._large, items[index].seen_at_last, look)
+            done[index] = await in_thread(self._large, see_at_last, items[index], look)
         return [done[index] if isinstance(one, Deferred) else one for index, one in enumerate(outcomes)]
 
     async def _visit(self, look: Look[Any], function: Callable[..., T], *arguments: Any) -> T:
@@ -200,4 +201,4 @@ async def in_thread(pool: Executor, function: Callable[..., T], *arguments: Any)
 
 
 def look_at_all(items: Sequence[Item], look: Look[T]) -> list[T | BadImage | Deferred]:
-    return [item.seen(look) for item in items]
+    return [see(item, look) for item in items]

@@ -10,40 +10,27 @@ from __future__ import annotations
 
 import base64
 import io
-import logging
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.lib import format as npy
-from PIL.Image import Image
 from python_multipart import FormParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
-from digits import image
-from digits.decode import MAX_PIXELS, identify
 from digits.errors import BadImage
 from digits.image import SIDE, Pixels, Sight
-from digits.plain import is_plain
 from service.pieces import Long, elements, parse
 from service.problems import Problem
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-logger = logging.getLogger("uvicorn.error")
 
 ROWS = [SIDE] * SIDE  # lengths
-NPY_MAGIC = b"\x93NUMPY"
 SHORT = 16 << 10  # bytes of a body that is parsed in less time than it takes to get to a thread and back
-LARGE = 1 << 21  # pixels; decoding more than these two million takes tens of milliseconds and megabytes
-FREE = 1 << 18  # pixels; a picture that has no more is not counted, since the number of images is bounded too
-MOST_PIXELS = 16 * MAX_PIXELS  # in the others of a request: as ten megabytes of photos have, read in half a minute
 MAX_HEADER = 4 << 10  # bytes; to take one of sixty thousand apart would hold the event loop for a tenth of a second
 MAX_NAME = 256  # characters of a file name that are repeated in the answer
 ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
@@ -63,109 +50,11 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Generic[T_co]):
-    """How to decode a file: in full, or by a shortcut for files recognised from their bytes."""
-
-    whole: Callable[[Image], T_co]  # of a picture that was identified, but not decoded; raises `BadImage`
-    short: Callable[[bytes], T_co | None] = lambda data: None  # likewise
-    is_short: Callable[[bytes], bool] = lambda data: False  # and takes no longer than a visit to a thread
-    is_slow: bool = False  # tens of milliseconds and more, in threads that nothing else waits for
-
-
-@dataclass(frozen=True, slots=True)
-class Deferred:
-    """A picture that is not decoded yet. Nothing of it is held: some decoders keep all of a canvas from the first."""
-
-    pixels: int
-
-
-@dataclass(slots=True)
-class Allowance:
-    """How many pixels the pictures of a request may have together: a few bytes can declare millions of them."""
-
-    pixels: int = MOST_PIXELS
-
-    def refuse(self, picture: Deferred) -> BadImage | None:
-        """Say that a picture is too much for what is left, or take its pixels off that, whatever it turns out to be."""
-        if picture.pixels > self.pixels:
-            return BadImage(
-                "too_large", f"the pictures of a request may have {MOST_PIXELS:,} pixels; send fewer at once"
-            )
-        self.pixels -= picture.pixels
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class Item:
     """One image of a request: a file's bytes, or what is wrong with it."""
 
     content: bytes | BadImage
     name: str | None = None
-
-    def is_quick(self, look: Look[Any]) -> bool:
-        """Tell whether looking at it takes no longer than a visit to a thread."""
-        return not isinstance(self.content, bytes) or look.is_short(self.content)
-
-    def seen(self, look: Look[T]) -> T | BadImage | Deferred:
-        """Look at it, unless it is a picture that counts."""
-        return outcome(look_at, self.content, look) if isinstance(self.content, bytes) else self.content
-
-    def seen_at_last(self, look: Look[T]) -> T | BadImage:
-        """Look at it, however large it is."""
-        return outcome(look_anyway, self.content, look) if isinstance(self.content, bytes) else self.content
-
-
-def look_at(data: bytes, look: Look[T]) -> T | Deferred:
-    """Look at a picture, or defer it if it counts. Raises `BadImage`."""
-    if (seen := look.short(data)) is not None:
-        return seen
-    picture = identify(data)
-    pixels = picture.width * picture.height
-    return look.whole(picture) if pixels <= FREE else Deferred(pixels)
-
-
-def look_anyway(data: bytes, look: Look[T]) -> T:
-    seen = look.short(data)
-    return look.whole(identify(data)) if seen is None else seen
-
-
-def outcome(see: Callable[..., T], *arguments: Any) -> T | BadImage:
-    """Return what is seen of an image, or why it cannot be."""
-    try:
-        return see(*arguments)
-    except BadImage as exc:
-        return BadImage(exc.code, str(exc))  # another one, for the traceback of this one holds the picture
-    except Exception:  # a defect of ours: for the log, and for this image, but not for its neighbours
-        logger.exception("an image could not be decoded")
-        return BadImage("broken", "the image could not be decoded")
-
-
-def gather(items: Sequence[Item], outcomes: Sequence[Sight | BadImage]) -> Images:
-    """Put what was decoded into one array."""
-    sights = [None if isinstance(outcome, BadImage) else outcome for outcome in outcomes]
-    images = Images(np.zeros((len(items), SIDE, SIDE), np.uint8), names=[item.name for item in items], sights=sights)
-    for index, outcome in enumerate(outcomes):
-        if isinstance(outcome, BadImage):
-            images.refused[index] = outcome
-        else:
-            images.pixels[index] = outcome.pixels
-    return images
-
-
-def see_short(data: bytes) -> Sight | None:
-    """Look at an array, or at a plain PNG of 28x28 pixels. Raises `BadImage`."""
-    return Sight(read_array(data), unchanged=True) if data.startswith(NPY_MAGIC) else image.see_plain(data)
-
-
-def read_array(data: bytes) -> Pixels:
-    """Return the pixels of an `.npy` file of one image. Raises `BadImage`."""
-    array = read_npy(data)
-    if array.shape != (SIDE, SIDE):
-        raise BadImage("bad_pixels", f"the array is {array.shape}; one image is ({SIDE}, {SIDE})")
-    return array
-
-
-DIGIT_LOOK = Look(image.see, see_short, is_plain)
 
 
 Content = Images | list[Item]
@@ -201,24 +90,6 @@ def find_reader(content_type: bytes, max_images: int) -> BodyReader:
 def check_count(count: int, max_images: int) -> None:
     if count > max_images:
         raise Problem(413, "too_many_images", f"a request may hold at most {max_images:,} images")
-
-
-def prefers_npy(accept: bytes) -> bool:
-    """Tell whether an `Accept` names `application/x-npy`, and JSON no sooner (RFC 9110, section 12.5.1).
-
-    One that is longer than any client's is as good as none.
-    """
-    if len(accept) > MAX_HEADER or b"application/x-npy" not in accept.lower():
-        return False
-    qualities = dict(map(quality, accept.decode("latin-1").lower().split(",")))
-    return qualities.get("application/x-npy", 0.0) >= max(qualities.get("application/json", 0.0), 0.001)
-
-
-def quality(preference: str) -> tuple[str, float]:
-    """Return the media type and the weight, 1 by default, in a part of an `Accept`."""
-    kind, *parameters = (word.strip() for word in preference.split(";"))
-    weight = next((word[2:] for word in parameters if word.startswith("q=")), "1")
-    return kind, float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0
 
 
 # --- multipart/form-data ------------------------------------------------------------------------
@@ -366,6 +237,14 @@ def from_npy(max_images: int, body: bytes) -> Images:
         raise Problem(422, "bad_pixels", f"the array is {array.shape}; send ({SIDE}, {SIDE}) or (n, {SIDE}, {SIDE})")
     check_count(len(batch), max_images)
     return Images(batch)
+
+
+def read_array(data: bytes) -> Pixels:
+    """Return the pixels of an `.npy` file of one image. Raises `BadImage`."""
+    array = read_npy(data)
+    if array.shape != (SIDE, SIDE):
+        raise BadImage("bad_pixels", f"the array is {array.shape}; one image is ({SIDE}, {SIDE})")
+    return array
 
 
 def read_npy(data: bytes) -> Pixels:

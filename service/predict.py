@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,8 @@ from digits.network import COLUMNS, DIGITS, Judgements
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
-from service.items import DIGIT_LOOK, Allowance, Content, Images, Item, find_reader, gather, prefers_npy
+from service.items import MAX_HEADER, Content, Images, Item, find_reader
+from service.looks import DIGIT_LOOK, Allowance, gather
 from service.verdicts import as_json, as_npy
 
 
@@ -60,3 +62,21 @@ class Predictor:
 
     async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
         return gather(items, await self.intake.look(request, items, DIGIT_LOOK, Allowance()))
+
+
+def prefers_npy(accept: bytes) -> bool:
+    """Tell whether an `Accept` names `application/x-npy`, and JSON no sooner (RFC 9110, section 12.5.1).
+
+    One that is longer than any client's is as good as none.
+    """
+    if len(accept) > MAX_HEADER or b"application/x-npy" not in accept.lower():
+        return False
+    qualities = dict(map(quality, accept.decode("latin-1").lower().split(",")))
+    return qualities.get("application/x-npy", 0.0) >= max(qualities.get("application/json", 0.0), 0.001)
+
+
+def quality(preference: str) -> tuple[str, float]:
+    """Return the media type and the weight, 1 by default, in a part of an `Accept`."""
+    kind, *parameters = (word.strip() for word in preference.split(";"))
+    weight = next((word[2:] for word in parameters if word.startswith("q=")), "1")
+    return kind, float(weight) if re.fullmatch(r"[01](\.\d{0,3})?", weight) else 0.0

@@ -26,7 +26,8 @@ from digits.reading import Box, Line, ReadDigit, Survey
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake
-from service.items import Allowance, Content, Images, Item, Look, find_reader
+from service.items import Content, Images, Item, find_reader
+from service.looks import Allowance, Look
 from service.problems import Problem
 from service.verdicts import ALTERNATIVES, failure
 from service.wishes import ReadWishes

@@ -21,8 +21,9 @@ from digits.network import COLUMNS, Judgements
 from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake
-from service.items import FREE, SHORT, Allowance, Images, Item, Look, find_reader, from_json
-from service.items import LARGE as LARGE_PICTURE
+from service.items import SHORT, Images, Item, find_reader, from_json
+from service.looks import FREE, Allowance, Look
+from service.looks import LARGE as LARGE_PICTURE
 from service.settings import Settings
 from tests.hostile import black_png
 
