@@ -21,7 +21,7 @@ from digits.decode import decode, identify
 from digits.grey import Grey, factor, grey, uncoloured
 from digits.ink import FAINTEST, SMALL, Mask, even_paper, ink, otsu, quantile, running
 from digits.plain import decode_plain
-from digits.sizes import SIDE as SIDE  # who takes `Pixels` from here takes it, too
+from digits.sizes import SIDE
 from digits.strokes import Choice, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from digits.conversion import convert
 from digits.errors import BadModel
 from digits.image import Pixels
-from digits.sizes import CLASSES as CLASSES  # who takes `Probabilities` from here takes it, too
-from digits.sizes import SIDE
+from digits.sizes import CLASSES, SIDE
 
 AT_ONCE = 500  # images in one run; 10,000 take a gigabyte for what lies between their layers
 DIGITS, PRESENCE, COLUMNS = slice(CLASSES), CLASSES, CLASSES + 1  # of judgements

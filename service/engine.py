@@ -27,8 +27,9 @@ from digits import bundle, network
 from digits.bundle import Bundle, Manifest
 from digits.conversion import Conversion
 from digits.errors import BadModel, Refused
-from digits.image import SIDE, Pixels
+from digits.image import Pixels
 from digits.network import Judgements, Network
+from digits.sizes import SIDE
 from service.counts import Counts
 from service.problems import NoModel
 

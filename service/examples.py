@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from digits.image import SIDE, Pixels, as_png
+from digits.image import Pixels, as_png
+from digits.sizes import SIDE
 from service.inference import INPUT
 from service.items import ACCEPTED
 

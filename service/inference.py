@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.image import SIDE, Pixels
+from digits.image import Pixels
+from digits.sizes import SIDE
 from service.intake import Intake
 from service.items import Item, check_count
 from service.looks import DIGIT_LOOK, Allowance, gather

@@ -23,7 +23,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from digits.errors import BadImage
-from digits.image import SIDE, Pixels, Sight
+from digits.image import Pixels, Sight
+from digits.sizes import SIDE
 from service.pieces import Long, elements, parse
 from service.problems import Problem
 

@@ -19,8 +19,9 @@ from PIL.Image import Image
 from digits import image
 from digits.decode import MAX_PIXELS, identify
 from digits.errors import BadImage
-from digits.image import SIDE, Sight
+from digits.image import Sight
 from digits.plain import is_plain
+from digits.sizes import SIDE
 from service.items import Images, Item, read_array
 
 T = TypeVar("T")

@@ -14,8 +14,8 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from digits.image import SIDE
 from digits.pattern import ITEM, LONGEST, MOST_STEPS
+from digits.sizes import SIDE
 from service import examples, wishes
 from service.engine import HEADERS
 from service.read import MOST_IMAGES

@@ -19,10 +19,11 @@ from starlette.responses import Response
 
 from digits import reading
 from digits.errors import BadImage
-from digits.image import SIDE, Pixels
+from digits.image import Pixels
 from digits.network import COLUMNS, Judgements, Probabilities
 from digits.pattern import Pattern
 from digits.reading import Box, Line, ReadDigit, Survey
+from digits.sizes import SIDE
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake

@@ -19,7 +19,8 @@ import orjson
 
 from digits.decode import identify
 from digits.errors import BadImage
-from digits.network import CLASSES, COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
+from digits.network import COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
+from digits.sizes import CLASSES
 from service.inference import (
     MOST_AXES,
     PIXELS,

@@ -20,7 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.network import CLASSES, DIGITS, Judgements, Probabilities
+from digits.network import DIGITS, Judgements, Probabilities
+from digits.sizes import CLASSES
 from service import errors, inference
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models

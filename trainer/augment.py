@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.image import BOX_SIDE, SIDE, Pixels
+from digits.image import BOX_SIDE, Pixels
+from digits.sizes import SIDE
 
 Floats = Any  # (n, 28, 28) float32 in [0, 1], or what its comment says, of NumPy or of a library like it
 

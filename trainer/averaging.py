@@ -23,8 +23,8 @@ from digits import bundle
 from digits.errors import BadModel
 from digits.image import Pixels
 from digits.layers import ARITHMETIC_FREE, Layer
-from digits.network import CLASSES
 from digits.preprocessing import scales_bytes
+from digits.sizes import CLASSES
 from trainer import calibrate, fit
 from trainer.architectures import TAKES
 

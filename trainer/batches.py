@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.image import Pixels
-from digits.network import CLASSES
+from digits.sizes import CLASSES
 from trainer import pen
 from trainer.augment import Chance, as_pixels, augment, library
 from trainer.config import Config

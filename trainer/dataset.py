@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits import image
-from digits.image import SIDE, Pixels
-from digits.network import CLASSES
+from digits.image import Pixels
+from digits.sizes import CLASSES, SIDE
 
 MNIST = Path(__file__).parent / "data" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.network import CLASSES, Probabilities
+from digits.network import Probabilities
+from digits.sizes import CLASSES
 from trainer.dataset import Labels
 
 Z = 1.96  # standard deviations of a 95 % interval

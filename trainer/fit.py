@@ -16,7 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from digits.image import Pixels
-from digits.network import CLASSES, Probabilities
+from digits.network import Probabilities
+from digits.sizes import CLASSES
 from trainer.batches import Batches, Teacher, network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part

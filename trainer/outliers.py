@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from digits.image import SIDE, Pixels
+from digits.image import Pixels
+from digits.sizes import SIDE
 from digits.strokes import components
 from trainer import pen
 from trainer.pen import INKED, Drawing, cropped, normalised

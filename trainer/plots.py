@@ -13,8 +13,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter, StrMeth
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.image import SIDE, Pixels
-from digits.network import CLASSES, Probabilities
+from digits.image import Pixels
+from digits.network import Probabilities
+from digits.sizes import CLASSES, SIDE
 from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import Part, first_of_each
 from trainer.evaluate import Report, interval
