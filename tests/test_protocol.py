@@ -39,7 +39,7 @@ async def tell_much(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def listening(protocol: type[BoundedProtocol], app: ASGIApp = app) -> AsyncIterator[int]:
-    config = Config(app, log_level="critical")
+    config = Config(app, log_config=None)  # logging is that of the whole process, which other tests listen to
     config.load()
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0)
