@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from trainer import named
 from trainer.compare import caveats, mcnemar, sentence
 from trainer.config import Config
 from trainer.dataset import Dataset, Part
+from trainer.errors import INTERRUPTED
 
 
 def pairs(only_first: int, only_second: int, both: int = 90, neither: int = 2) -> tuple[NDArray[np.bool_], ...]:
@@ -164,6 +167,16 @@ def test_what_is_no_model_or_no_data_is_named(published: Path, tmp_path: Path) -
     assert "nothing" in done.stderr
     done = compare(published, published, "--data", tmp_path / "none.npz")
     assert (done.returncode, "there is no such file" in done.stderr) == (2, True)
+
+
+def test_ctrl_c_is_no_traceback(published: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.npz")
+    line = ["compare", str(published), str(published), "--data", str(tmp_path / "data.npz")]
+    process = subprocess.Popen([sys.executable, "-m", "trainer", *line], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "data.npz").open("wb"):  # opens when it is read
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert (process.returncode, said) == (INTERRUPTED, "interrupted; what is served is what was served before\n")
 
 
 def test_a_model_is_found_by_folder_version_file_and_folder_of_models(published: Path) -> None:

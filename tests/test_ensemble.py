@@ -20,6 +20,7 @@ from tests.conftest import Serve
 from tests.test_architectures import as_if_trained
 from tests.test_parity import calibrate, randomise, save
 from trainer import averaging, ensemble
+from trainer.__main__ import main
 from trainer.architectures import find
 from trainer.compare import caveats
 from trainer.config import Config
@@ -130,12 +131,22 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def published(members: list[Path], data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    assert ensemble.main(arguments(members, data, folder, "--force")) == 0
+    assert main(arguments(members, data, folder, "--force")) == 0
     return folder
 
 
 def arguments(models: Sequence[object], data: Path, output: Path, *more: str) -> list[str]:
-    return [*map(str, models), "--data", str(data), "--output", str(output), "--target-accuracy", "0.5", *more]
+    return [
+        "ensemble",
+        *map(str, models),
+        "--data",
+        str(data),
+        "--output",
+        str(output),
+        "--target-accuracy",
+        "0.5",
+        *more,
+    ]
 
 
 def test_the_bundle_answers_as_its_members_at_one_temperature(published: Path, members: list[Path]) -> None:
@@ -221,7 +232,7 @@ def test_members_are_found_as_bundles_and_hold_the_same_images_out(
         ).version
         for path, varied in zip(members, ({"augmented": 0.0}, {"augmented": 0.5, "moved": 0.5}), strict=True)
     ]  # fmt: skip
-    assert ensemble.main(arguments(versions, data, tmp_path, "--force")) == 0
+    assert main(arguments(versions, data, tmp_path, "--force")) == 0
     found = bundle.read_current(tmp_path)
     assert "warning" not in capsys.readouterr().err
     assert found.manifest["data"]["validation"] == len(held.validation) > 75
@@ -238,7 +249,7 @@ def test_it_is_not_served_where_what_is_served_is_better(
     (tmp_path / "worse.h5").write_bytes(worse)
     better = models.publish(tmp_path / "models", models.features(count=300, images=3000), golden=False)
     given = arguments([tmp_path / "worse.h5", members[1]], data, tmp_path / "models")
-    assert ensemble.main(given) == 1
+    assert main(given) == 1
     said = capsys.readouterr().err
     assert "not served: what is served is better" in said
     assert bundle.read_current(tmp_path / "models").version == better.version
@@ -250,7 +261,7 @@ def test_it_is_not_served_where_what_is_served_is_better(
 
 def refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return the sentence of an error, which stands alone and after nothing but warnings."""
-    assert ensemble.main(given) == 2
+    assert main(given) == 2
     *before, last = capsys.readouterr().err.splitlines()
     assert all(line.startswith("warning: ") for line in before)
     return last.removeprefix("error: ")
@@ -276,7 +287,7 @@ def test_what_is_no_member_is_named(
 
 def test_one_model_is_no_ensemble(members: list[Path], data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        ensemble.main([str(members[0]), "--data", str(data)])
+        main(["ensemble", str(members[0]), "--data", str(data)])
     assert caught.value.code == 2
     assert "two members at least" in capsys.readouterr().err
 
@@ -308,7 +319,7 @@ def test_an_ensemble_that_would_be_too_large_is_refused_before_it_is_tested(
         kernel = random.normal(0, 0.01, (11_000, 10)).astype(np.float32)
         (tmp_path / name).write_bytes(models.dense_h5(kernel, np.zeros(10, np.float32), hidden))
     given = arguments([tmp_path / "c.h5", tmp_path / "d.h5"], data, tmp_path / "models")
-    assert ensemble.main(given) == 2
+    assert main(given) == 2
     said = capsys.readouterr().err
     assert "test accuracy" not in said
     assert said.splitlines()[-1].startswith("error: the file has ")

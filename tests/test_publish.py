@@ -15,7 +15,8 @@ from tests import models
 from trainer import averaging, console, fit, parity, publish
 from trainer.config import Config
 from trainer.dataset import BadData, Dataset, Part
-from trainer.publish import NotServed, Offer
+from trainer.errors import NotServed
+from trainer.publish import Offer
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's own
 
@@ -57,6 +58,14 @@ def test_whether_there_is_room_for_a_bundle_is_seen_while_another_publishes(tmp_
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(BadData, match="file/models: cannot be written to"):
         console.check_output(Config(output=tmp_path / "file" / "models"))
+
+
+def test_what_fails_while_it_is_published_is_said_with_the_file_and_no_numbers(tmp_path: Path, h5: bytes) -> None:
+    config = Config(output=tmp_path / "file")
+    config.output.write_text("no folder")
+    with pytest.raises(NotServed) as caught:
+        console.publish(lambda: publish.publish(offer(h5, lambda _: b""), DATA, config), started=0.0)
+    assert str(caught.value) == f"{config.output}: File exists"
 
 
 @pytest.mark.parametrize(("away", "holds"), [(0.0, True), (9e-6, True), (2e-5, False), (float("nan"), False)])

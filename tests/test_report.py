@@ -21,6 +21,7 @@ from service.settings import Settings
 from tests import models
 from tests.conftest import Serve
 from trainer import plots, report
+from trainer.__main__ import main
 from trainer.calibrate import calibration_error
 from trainer.dataset import Part
 from trainer.evaluate import evaluate, worst
@@ -221,7 +222,7 @@ def test_the_page_of_a_bundle_is_made_anew_with_practice(
     made = published(tmp_path, h5)
     (tmp_path / "practice.json").write_text(json.dumps(practice(made.version)))
     where = ["--models", tmp_path, "--practice", tmp_path / "practice.json", "--output", tmp_path / "new.html"]
-    assert report.main([made.version, *map(str, where)]) == 0
+    assert main(["report", made.version, *map(str, where)]) == 0
     assert capsys.readouterr().err == f"wrote {tmp_path / 'new.html'}\n"
     text = " ".join(Page((tmp_path / "new.html").read_text()).text)
     assert "98.40%" in text
@@ -232,16 +233,14 @@ def test_the_page_of_a_bundle_is_made_anew_with_practice(
 
 def test_practice_of_another_model_is_refused(tmp_path: Path, h5: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     made = published(tmp_path, h5)
-    for content, said in ((json.dumps(practice("v0")), "is about v0"), ("[]", "is not what"), ("{", "error: ")):
+    partial = {"model": {"version": made.version}, "sets": [{"name": "some"}]}
+    for content, said in (
+        (json.dumps(practice("v0")), "is about v0"), ("[]", "is not what"), ("{", "is not what"),
+        (json.dumps(partial), "is not what"),
+    ):  # fmt: skip
         (tmp_path / "practice.json").write_text(content)
-        arguments = [
-            str(made.path),
-            "--practice",
-            str(tmp_path / "practice.json"),
-            "--output",
-            str(tmp_path / "new.html"),
-        ]
-        assert report.main(arguments) == 2
+        files = ["--practice", str(tmp_path / "practice.json"), "--output", str(tmp_path / "new.html")]
+        assert main(["report", str(made.path), *files]) == 2
         assert said in capsys.readouterr().err
     assert not (tmp_path / "new.html").exists()
 
@@ -249,13 +248,20 @@ def test_practice_of_another_model_is_refused(tmp_path: Path, h5: bytes, capsys:
 # --- the service --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("facts", [{"test": {"accuracy": 10**400, "images": 3}}, {"seconds": [1]}])
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"test": {"accuracy": 0.99}}, ", for its manifest lacks 'images'"),
+        ({"test": {"accuracy": 10**400, "images": 3}}, ": "),
+        ({"seconds": [1]}, ": "),
+    ],
+)
 def test_a_manifest_that_cannot_be_shown_is_an_error(
-    facts: dict[str, Any], tmp_path: Path, h5: bytes, capsys: pytest.CaptureFixture[str]
+    facts: dict[str, Any], says: str, tmp_path: Path, h5: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    models.publish(tmp_path, h5, golden=False, **facts)
-    assert report.main([str(tmp_path), "--output", str(tmp_path / "page.html")]) == 2
-    assert capsys.readouterr().err.startswith("error: ")
+    made = models.publish(tmp_path, h5, golden=False, **facts)
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "page.html")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {made.path}: no page can be made of it{says}")
 
 
 @pytest.mark.anyio

@@ -22,7 +22,7 @@ from digits.machine import processor
 from tests import models
 from tests.server import ROOT
 from trainer import runs
-from trainer.console import INTERRUPTED
+from trainer.errors import INTERRUPTED
 from trainer.runs import Run, Task, side_by_side, summary, table
 
 

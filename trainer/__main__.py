@@ -1,4 +1,7 @@
-"""python -m trainer: a training, from its flags to its exit code. `COMMANDS` are what else it does."""
+"""python -m trainer: a training, from its flags to its exit code. `COMMANDS` are what else it does.
+
+What any of them raises is said and made an exit code here.
+"""
 
 from __future__ import annotations
 
@@ -8,66 +11,61 @@ import time
 from pathlib import Path
 
 from digits import bundle, network
-from digits.errors import BadModel, Refused
+from digits.errors import Refused
 from trainer import dataset, tensorboard
-from trainer.architectures import BadArchitecture
 from trainer.config import COMMANDS, Config
-from trainer.console import (
-    BAD_INPUT,
-    INTERRUPTED,
-    PUBLISHED,
-    check_output,
-    published,
-    reason,
-    say,
-    say_tested,
-    silence_imports,
-    timed,
-)
-from trainer.dataset import BadData, Dataset
+from trainer.console import check_output, publish, reason, say, say_tested, silence_imports, timed
+from trainer.dataset import Dataset
+from trainer.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, NotServed
 
 NEEDED = {"jax", "keras", "matplotlib", "tensorflow"}  # of what a trainer has and a service has not
 
 
-def main(arguments: list[str] | None = None) -> int:
-    given = sys.argv[1:] if arguments is None else arguments
+def main(given: list[str]) -> int:
     try:
-        if given and given[0] in COMMANDS:
-            return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
-        if given and not given[0].startswith("-"):
-            say(f"error: there is no command {given[0]}, but {', '.join(COMMANDS)}; without one, with flags, it trains")
-            return BAD_INPUT
-        return train(Config.from_args(given))
+        return do(given)
+    except NotServed as exc:
+        say(f"not served: {exc}")
+        return FAILED
     except ModuleNotFoundError as exc:
         if exc.name not in NEEDED:
             raise
         say(f"error: {exc.name} is not installed; `make install` installs what training needs, some 2 GB")
-        return BAD_INPUT
+    except (BadInput, Refused, OSError) as exc:
+        say(f"error: {reason(exc)}")
+    except KeyboardInterrupt:
+        say("interrupted; what is served is what was served before")
+        return INTERRUPTED
+    return BAD_INPUT
 
 
-def train(config: Config) -> int:
+def do(given: list[str]) -> int:
+    """Run the command that is named, or else a training. Raises what `trainer.errors` has, `Refused` and `OSError`."""
+    if given and given[0] in COMMANDS:
+        return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
+    if given and not given[0].startswith("-"):
+        raise BadInput(f"there is no command {given[0]}, but {', '.join(COMMANDS)}; without one, with flags, it trains")
+    train(Config.from_args(given))
+    return DONE
+
+
+def train(config: Config) -> None:
     if config.if_missing and (served := already_served(config)):
         say(f"{served} is published already; nothing to do")
-        return PUBLISHED
-    try:
-        data = dataset.load(config.data, validation=config.validation, share=config.share)
-        if config.show_augmentation:
-            return show_augmentation(config.show_augmentation, config, data)
-        tensorboard.check(config)
-        check_output(config)  # better to learn it now than after the training
-        teacher = config.teacher.read_bytes() if config.teacher else None
-        if teacher is not None:
-            network.load(teacher)
-        return run(config, data, teacher)
-    except (BadData, BadModel, BadArchitecture, OSError) as exc:
-        say(f"error: {reason(exc)}")
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        say("interrupted; nothing was published")
-        return INTERRUPTED
+        return
+    data = dataset.load(config.data, validation=config.validation, share=config.share)
+    if config.show_augmentation:
+        show_augmentation(config.show_augmentation, config, data)
+        return
+    tensorboard.check(config)
+    check_output(config)  # better to learn it now than after the training
+    teacher = config.teacher.read_bytes() if config.teacher else None
+    if teacher is not None:
+        network.load(teacher)
+    run(config, data, teacher)
 
 
-def run(config: Config, data: Dataset, teacher: bytes | None) -> int:
+def run(config: Config, data: Dataset, teacher: bytes | None) -> None:
     started = time.perf_counter()
     seconds: dict[str, float] = {}
     with timed(seconds, "import"):  # of Keras, which takes seconds, so that bad flags and bad data are reported before
@@ -83,15 +81,14 @@ def run(config: Config, data: Dataset, teacher: bytes | None) -> int:
     with timed(seconds, "evaluate"):
         tested = training.test(trained, data.test)
     say_tested(tested)
-    return published(lambda: training.offer(trained, tested, data, config, teacher, seconds), started)
+    publish(lambda: training.offer(trained, tested, data, config, teacher, seconds), started)
 
 
-def show_augmentation(path: Path, config: Config, data: Dataset) -> int:
+def show_augmentation(path: Path, config: Config, data: Dataset) -> None:
     from trainer import plots
 
     path.write_bytes(plots.variants(data.train, config.variation))
     say(f"wrote {path}")
-    return PUBLISHED
 
 
 def already_served(config: Config) -> str | None:
@@ -106,4 +103,4 @@ def already_served(config: Config) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from digits import network
 from digits.bundle import Bundle, Manifest
-from digits.errors import Refused
 from digits.network import Network
 from trainer import dataset, named
 from trainer.config import Config
-from trainer.dataset import BadData, Dataset, Part
+from trainer.dataset import Dataset, Part
+from trainer.errors import DONE
 from trainer.foreign import is_number, part, word
 
-COMPARED, BAD_INPUT = 0, 2  # exit codes
 SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
 
 Right = NDArray[np.bool_]  # (n,), of each image whether it was read rightly
@@ -128,20 +127,16 @@ def caveat(manifest: Manifest, data: Dataset, config: Config, on: str) -> str | 
 def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     config = Config()
-    try:
-        first, second = (named.find(name, given.models) for name in (given.first, given.second))
-        data = dataset.load(given.data, validation=config.validation)
-        asked: Part = getattr(data, given.on)
-        comparison = mcnemar(*(right(network.load(model.h5), asked) for model in (first, second)))
-    except (BadData, Refused) as exc:
-        print(f"error: {exc}", file=sys.stderr)
-        return BAD_INPUT
+    first, second = (named.find(name, given.models) for name in (given.first, given.second))
+    data = dataset.load(given.data, validation=config.validation)
+    asked: Part = getattr(data, given.on)
+    comparison = mcnemar(*(right(network.load(model.h5), asked) for model in (first, second)))
     warnings = [line for model in (first, second) for line in caveats(model.manifest, data, config, given.on)]
     for warning in dict.fromkeys(warnings):
         print(f"warning: {warning}", file=sys.stderr)
     facts = as_facts(comparison, first, second, given.on)
     print(json.dumps(facts) if given.json else table(comparison, first, second, given.on))
-    return COMPARED
+    return DONE
 
 
 def parser() -> argparse.ArgumentParser:

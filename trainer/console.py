@@ -1,4 +1,4 @@
-"""What the commands that publish have in common: exit codes, and what they say to whoever watches."""
+"""What the commands that publish have in common: what they look at before, and say to whoever watches."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from digits.errors import Refused
 from trainer import takeover
 from trainer.config import Config
 from trainer.dataset import BadData
+from trainer.errors import NotServed
 
 if TYPE_CHECKING:  # it imports Keras, which takes seconds
     from trainer.training import Tested
-
-PUBLISHED, NOT_SERVED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit codes
 
 
 def say(message: str) -> None:
@@ -62,15 +61,11 @@ def say_tested(tested: Tested) -> None:
     say(f"calibrated by a temperature of {calibration['temperature']:.2f}: error {error:.4f} on the test set")
 
 
-def published(offer: Callable[[], Bundle], started: float) -> int:
-    """Have something published, say what came of it, and return the exit code for that."""
-    from trainer.publish import NotServed
-
+def publish(offer: Callable[[], Bundle], started: float) -> None:
+    """Have something published, and say what came of it. Raises `NotServed`, whatever it was that failed."""
     try:
         made = offer()
-    except (NotServed, Refused, OSError) as exc:
-        say(f"not served: {exc}")
-        return NOT_SERVED
+    except (Refused, OSError) as exc:
+        raise NotServed(reason(exc)) from exc
     say(takeover.sentence(made.manifest["compared"]))
     say(f"published {made.path}: {len(made.h5):,} bytes, {time.perf_counter() - started:.0f} s in all")
-    return PUBLISHED

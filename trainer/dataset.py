@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from digits import image
 from digits.image import Pixels
 from digits.sizes import CLASSES, SIDE
+from trainer.errors import BadInput
 
 MNIST = Path(__file__).parent / "data" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
@@ -47,7 +48,7 @@ TEST_SHARE = 6  # one image in so many is the test set of a folder that has none
 Labels = NDArray[np.uint8]  # (n,)
 
 
-class BadData(Exception):
+class BadData(BadInput):
     """The data cannot be trained on; the message names the file and says what is wrong with it."""
 
 

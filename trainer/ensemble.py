@@ -21,21 +21,13 @@ import numpy as np
 
 from digits import network
 from digits.bundle import Bundle, Manifest
-from digits.errors import BadModel, Refused
+from digits.errors import BadModel
 from digits.network import Probabilities
 from trainer import compare, dataset, named, parity
 from trainer.config import Config, add_flag
-from trainer.console import (
-    BAD_INPUT,
-    INTERRUPTED,
-    check_output,
-    published,
-    say,
-    say_tested,
-    silence_imports,
-    timed,
-)
-from trainer.dataset import BadData, Dataset, Part
+from trainer.console import check_output, publish, say, say_tested, silence_imports, timed
+from trainer.dataset import Dataset, Part
+from trainer.errors import DONE, BadInput
 from trainer.foreign import is_number, part
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds
@@ -48,7 +40,7 @@ AS_TRAINED = ("validation", *VARIED)
 FIGURES = ("accuracy", "loss", "images")  # kept of the test of a member
 
 
-class BadMember(Exception):
+class BadMember(BadInput):
     """A model that cannot be part of an ensemble; the message names it and says why."""
 
 
@@ -62,19 +54,13 @@ class Member:
 
 def main(arguments: list[str]) -> int:
     names, config = read(arguments)
-    try:
-        found = [named.find(name, config.output) for name in names]
-        refuse(found)
-        config = as_trained(config, [model.manifest for model in found])
-        data = dataset.load(config.data, validation=config.validation)
-        check_output(config)
-        return run(found, data, config)
-    except (BadData, BadMember, Refused, OSError) as exc:
-        say(f"error: {exc}")
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        say("interrupted; nothing was published")
-        return INTERRUPTED
+    found = [named.find(name, config.output) for name in names]
+    refuse(found)
+    config = as_trained(config, [model.manifest for model in found])
+    data = dataset.load(config.data, validation=config.validation)
+    check_output(config)
+    run(found, data, config)
+    return DONE
 
 
 def read(arguments: list[str]) -> tuple[list[str], Config]:
@@ -123,7 +109,7 @@ def as_trained(config: Config, manifests: Sequence[Manifest]) -> Config:
     return made
 
 
-def run(found: Sequence[Bundle], data: Dataset, config: Config) -> int:
+def run(found: Sequence[Bundle], data: Dataset, config: Config) -> None:
     started = time.perf_counter()
     seconds: dict[str, float] = {}
     lines = [line for model in found for line in compare.caveats(model.manifest, data, config, "validation")]
@@ -141,7 +127,7 @@ def run(found: Sequence[Bundle], data: Dataset, config: Config) -> int:
     with timed(seconds, "evaluate"):
         tested = test(ensemble, temperature, data.test)
     say_tested(tested)
-    return published(lambda: offer(ensemble, members, tested, data, config, seconds), started)
+    publish(lambda: offer(ensemble, members, tested, data, config, seconds), started)
 
 
 def ask(model: Bundle, validation: Part) -> Probabilities:

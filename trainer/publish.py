@@ -26,12 +26,9 @@ from digits.network import Network, Probabilities
 from trainer import devices, parity, takeover, thresholds
 from trainer.config import Config
 from trainer.dataset import Dataset, Part, first_of_each
+from trainer.errors import NotServed
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
-
-
-class NotServed(Exception):
-    """The bundle was written but `current` was left alone; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

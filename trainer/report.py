@@ -13,26 +13,24 @@ import argparse
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from digits import bundle
-from digits.bundle import Manifest
-from digits.errors import Refused
+from digits.bundle import Bundle, Manifest
 from trainer import named, plots
 from trainer.calibrate import BINS
 from trainer.config import Config
-from trainer.console import reason
+from trainer.console import say
+from trainer.errors import DONE, BadInput
 from trainer.evaluate import interval
 from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
 
 if TYPE_CHECKING:
     from trainer.fit import History
 
-WRITTEN, BAD_INPUT = 0, 2  # exit codes
 CSS = Path(__file__).with_name("report.css")
 AUGMENTATION, TILES = "augmentation.png", "tiles.png"  # the pictures that the page shows
 Facts = Mapping[str, Any]
@@ -323,15 +321,21 @@ def dig(facts: Facts, *keys: str, default: Any) -> Any:
 
 def main(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
+    found = named.find(given.model, given.models)
+    practice = read_practice(given.practice, found.version) if given.practice else None
+    given.output.write_bytes(page(found, practice))
+    say(f"wrote {given.output.resolve()}")
+    return DONE
+
+
+def page(found: Bundle, practice: Facts | None) -> bytes:
+    """Return the page of a bundle, whose facts anybody may have written. Raises `BadInput`."""
     try:
-        found = named.find(given.model, given.models)
-        practice = read_practice(given.practice, found.version) if given.practice else None
-        given.output.write_bytes(render(found.manifest, read_history(found.path), read_pictures(found.path), practice))
-    except (Refused, OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as exc:
-        print(f"error: {reason(exc)}", file=sys.stderr)
-        return BAD_INPUT
-    print(f"wrote {given.output.resolve()}", file=sys.stderr)
-    return WRITTEN
+        return render(found.manifest, read_history(found.path), read_pictures(found.path), practice)
+    except KeyError as exc:
+        raise BadInput(f"{found.path}: no page can be made of it, for its manifest lacks {exc}") from exc
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as exc:
+        raise BadInput(f"{found.path}: no page can be made of it: {exc}") from exc
 
 
 def parser() -> argparse.ArgumentParser:
@@ -350,13 +354,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_practice(path: Path, version: str) -> Facts:
-    """Read what `make evaluate` wrote. Raises `OSError`, and `ValueError` if that is of another model."""
-    practice = json.loads(path.read_bytes())
-    if not isinstance(practice, dict) or not isinstance(practice.get("sets"), list):
-        raise ValueError(f"{path} is not what `make evaluate` writes with --json")
+    """Read what `make evaluate` wrote. Raises `OSError`, and `BadInput` if it is no such thing, or of another model."""
+    try:
+        practice = json.loads(path.read_bytes())
+        for item in practice["sets"]:
+            practised(item)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as exc:
+        raise BadInput(f"{path} is not what `make evaluate` writes with --json") from exc
     if dig(practice, "model", "version", default=None) != version:
-        raise ValueError(f"{path} is about {dig(practice, 'model', 'version', default='no model')}, not {version}")
-    return practice
+        raise BadInput(f"{path} is about {dig(practice, 'model', 'version', default='no model')}, not {version}")
+    return cast(Facts, practice)
 
 
 def read_history(folder: Path) -> History:

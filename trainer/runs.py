@@ -31,9 +31,9 @@ from digits.cores import cores
 from digits.machine import memory
 from digits.parent import end_with_parent
 from trainer.config import Config
-from trainer.console import INTERRUPTED, say, silence_imports
+from trainer.console import say, silence_imports
+from trainer.errors import DONE, FAILED, INTERRUPTED
 
-DONE, FAILED, BAD_FLAGS = 0, 1, 2  # exit codes
 LOG = "log"  # what a training prints, in its folder
 MEMORY = 3 << 30  # bytes for each training; TensorFlow and 60,000 images, some of them varied, take most of it
 MOST_ON_A_GPU = 3  # more get done no sooner; docs/training.md has the figures

@@ -15,6 +15,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from trainer.errors import BadInput
+
 OURS = ("cnn", "resnet", "efficientnet")
 GROUP = "digits.architectures"  # of entry points
 TAKES, GIVES = (None, 28, 28, 1), (None, 10)
@@ -22,7 +24,7 @@ TAKES, GIVES = (None, 28, 28, 1), (None, 10)
 Build = Callable[..., Any]  # to a keras.Model
 
 
-class BadArchitecture(Exception):
+class BadArchitecture(BadInput):
     """There is none of that name, or it makes no network that can be trained; the message says why."""
 
 
