@@ -14,6 +14,7 @@ from trainer import fit
 from trainer.batches import network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part
+from trainer.errors import Diverged
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's own
 
@@ -51,14 +52,14 @@ def test_accuracy_counts_images_with_a_digit_and_all_of_them_alike() -> None:
     assert float(metric.result()) == pytest.approx(right.mean())
 
 
+def build() -> keras.Model:
+    layers = keras.layers
+    return keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, activation="softmax")])
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 def test_accuracy_on_the_validation_set_is_the_share_that_is_read_right(mixed: bool) -> None:
     """Of 300 images, in batches of 32 and a last one of 12."""
-    layers = keras.layers
-
-    def build() -> keras.Model:
-        return keras.Sequential([keras.Input((28, 28, 1)), layers.Flatten(), layers.Dense(10, activation="softmax")])
-
     config = Config(epochs=1, batch_size=64, augmented=0.0, drawn=0.0, mixed_precision=mixed)
     model, history = fit.fit(build, PART, PART, config, out=io.StringIO())
     right = (fit.predict(model, PART.pixels).argmax(1) == PART.labels).mean()
@@ -68,6 +69,12 @@ def test_accuracy_on_the_validation_set_is_the_share_that_is_read_right(mixed: b
         with fit.giving_logits(model):
             loss = np.mean(fit.open_set_loss(wanted, model(held_out)))
         assert history["val_loss"] == [pytest.approx(float(loss), rel=1e-5)]
+
+
+def test_a_training_that_led_nowhere_says_so_and_what_may_help() -> None:
+    config = Config(epochs=1, learning_rate=1e38, augmented=0.0, drawn=0.0)
+    with pytest.raises(Diverged, match="no number any more; a lower --learning-rate may help"):
+        fit.fit(build, PART, PART, config, out=io.StringIO())
 
 
 def test_the_rate_rises_for_a_tenth_of_the_steps_and_ends_at_nothing() -> None:

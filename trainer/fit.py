@@ -22,6 +22,7 @@ from trainer.batches import Batches, Teacher, network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part
 from trainer.devices import accelerators
+from trainer.errors import Diverged
 
 if TYPE_CHECKING:  # it imports JAX
     from trainer import scan
@@ -39,7 +40,7 @@ def fit(
 ) -> tuple[keras.Model, History]:  # fmt: skip
     """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay.
 
-    A teacher is a network of Keras if `compiles_epochs()`, and else a function of pixels.
+    A teacher is a network of Keras if `compiles_epochs()`, and else a function of pixels. Raises `Diverged`.
     """
     with precision(config.mixed_precision):
         model = build()
@@ -52,6 +53,8 @@ def fit(
             history = in_whole_epochs(model, batches, teacher, validation, watching)
         else:
             history = in_steps(model, batches, validation, watching)
+    if not np.isfinite(history["val_loss"][-1]):
+        raise Diverged
     return in_float32(model, build), history | {"seconds": progress.seconds}
 
 

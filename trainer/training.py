@@ -87,7 +87,7 @@ def taught_by(h5: bytes, images: Part) -> Teacher | keras.Model:
 
 
 def train(build: Build, config: Config, data: Dataset, teacher: Teacher | keras.Model | None) -> Trained:
-    """Fit a network, and its temperature on the validation set."""
+    """Fit a network, and its temperature on the validation set. Raises `Diverged`."""
     model, history = fit.fit(build, data.train, data.validation, config, teacher, tensorboard.callbacks(config))
     temperature = calibrate.fit_temperature([fit.predict(model, data.validation.pixels)], data.validation.labels)
     calibrate.cool(model, temperature)
