@@ -71,6 +71,30 @@ def test_a_seed_that_fails_is_named_and_loses_no_other(tmp_path: Path, h5: bytes
     assert table(found).endswith("n = 2 of 3")
 
 
+@dataclass(frozen=True)
+class Breaking:
+    """Publishes as `Trainer` does, but what seed 1 publishes cannot be read."""
+
+    trainer: Trainer
+
+    def __call__(self, seed: int, folder: Path) -> int:
+        self.trainer(seed, folder)
+        if seed == 1:
+            (version,) = bundle.versions(folder)
+            (folder / version / bundle.MANIFEST_NAME).write_text('{"format": 1, "loss": NaN}')
+        return 0
+
+
+def test_a_seed_whose_bundle_cannot_be_read_has_failed_and_loses_no_other(tmp_path: Path, h5: bytes) -> None:
+    found = run(Breaking(Trainer(h5)), range(3), tmp_path)
+    assert [item.figures is None for item in found] == [False, True, False]
+    assert f"{bundle.MANIFEST_NAME} is not" in runs.line(found[1], tmp_path)
+    runs.write(tmp_path, found, [])
+    assert [item["version"] is None for item in json.loads((tmp_path / "summary.json").read_text())["runs"]] == [
+        False, True, False,
+    ]  # fmt: skip
+
+
 def test_a_seed_that_misses_its_target_counts(tmp_path: Path, h5: bytes) -> None:
     found = run(Trainer(h5), range(2), tmp_path)
     assert found[1].exit_code == 1

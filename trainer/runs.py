@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from digits import bundle
 from digits.bundle import Manifest
 from digits.cores import cores
+from digits.errors import BadBundle
 from digits.machine import memory
 from digits.parent import end_with_parent
 from trainer.config import Config
@@ -49,12 +50,13 @@ Task = Callable[[int, Path], int]  # a seed and its folder to an exit code; run 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of one seed. `figures` are None where it published nothing."""
+    """What became of one seed. `version` and `figures` are None where it published nothing that can be read."""
 
     seed: int
     version: str | None
     figures: dict[str, float] | None
     exit_code: int | None
+    problem: str | None = None  # with what it published
 
 
 def main(arguments: list[str]) -> int:
@@ -215,7 +217,10 @@ def outcome(seed: int, folder: Path, before: set[str], exit_code: int | None) ->
     made = [version for version in bundle.versions(folder) if version not in before]
     if not made:
         return Run(seed, None, None, exit_code)
-    manifest = bundle.read_manifest(folder / made[-1] / bundle.MANIFEST_NAME)
+    try:
+        manifest = bundle.read_manifest(folder / made[-1] / bundle.MANIFEST_NAME)
+    except BadBundle as exc:
+        return Run(seed, None, None, exit_code, str(exc))
     return Run(seed, made[-1], figures_of(manifest), exit_code)
 
 
@@ -242,7 +247,8 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, float | None]]:
 def line(run: Run, output: Path) -> str:
     if run.figures is None:
         log = folder_of(output, run.seed) / LOG
-        return f"seed {run.seed} failed (exit code {run.exit_code}): {last_line(log)}; all of it is in {log}"
+        why = run.problem or last_line(log)
+        return f"seed {run.seed} failed (exit code {run.exit_code}): {why}; all of it is in {log}"
     missed = "" if run.exit_code == 0 else "; not served, its log says why, but counted"
     return f"seed {run.seed}: test accuracy {run.figures['accuracy']:.4f} in {run.figures['seconds']:.0f} s{missed}"
 
