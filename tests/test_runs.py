@@ -195,7 +195,12 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--seeds", "0"], "--seeds"), (["--epochs", "0"], "--epochs"), (["--if-missing"], "--if-missing")],
+    [
+        (["--seeds", "0"], "--seeds"),
+        (["--epochs", "0"], "--epochs"),
+        (["--if-missing"], "--if-missing"),
+        (["--show-augmentation", "sheet.png"], "--show-augmentation"),
+    ],
 )
 def test_flags_that_make_no_sense_are_named_before_anything_is_made(
     arguments: list[str], said: str, tmp_path: Path

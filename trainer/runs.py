@@ -94,6 +94,8 @@ def parsed(arguments: list[str]) -> tuple[argparse.Namespace, list[str], int]:
         parser().error("--seeds must be at least 1, and --at-once at least 0")
     if config.if_missing:
         parser().error("--if-missing makes no sense here: each seed has a folder of its own")
+    if config.show_augmentation:
+        parser().error("--show-augmentation makes no sense here: with it nothing is trained")
     return own, flags, config.seed
 
 
