@@ -260,12 +260,17 @@ def draft(models: Path) -> Iterator[Path]:
 @contextmanager
 def locked(models: Path) -> Iterator[None]:
     """Keep other publishers out; the lock goes with the process that holds it."""
-    lock = os.open(models / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    lock = opened_lock(models)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)
+
+
+def opened_lock(models: Path) -> int:
+    """Open the file that publishers lock, made if there is none; returns its descriptor. Raises `OSError`."""
+    return os.open(models / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def remove(path: Path) -> None:

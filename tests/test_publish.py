@@ -58,6 +58,9 @@ def test_whether_there_is_room_for_a_bundle_is_seen_while_another_publishes(tmp_
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(BadData, match="file/models: cannot be written to"):
         console.check_output(Config(output=tmp_path / "file" / "models"))
+    (tmp_path / "locked" / ".lock").mkdir(parents=True)  # which nobody can open to write, nor can root
+    with pytest.raises(BadData, match=r"locked: cannot be written to \(.*\.lock: Is a directory\)"):
+        console.check_output(Config(output=tmp_path / "locked"))
 
 
 def test_what_fails_while_it_is_published_is_said_with_the_file_and_no_numbers(tmp_path: Path, h5: bytes) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from digits import bundle
 from digits.bundle import Bundle
 from digits.errors import Refused
 from trainer import takeover
@@ -49,9 +50,9 @@ def check_output(config: Config) -> None:
     try:
         config.output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=config.output):
-            pass
+            os.close(bundle.opened_lock(config.output))  # of which another user may have left one
     except OSError as exc:
-        raise BadData(f"{config.output}: cannot be written to ({exc.strerror or exc})") from exc
+        raise BadData(f"{config.output}: cannot be written to ({reason(exc)})") from exc
 
 
 def say_tested(tested: Tested) -> None:
