@@ -130,6 +130,7 @@ def folder(tmp_path: Path) -> Path:
     for index in (2, 0, 1):
         (tmp_path / f"{index}.png").write_bytes(png(IMAGES[index]))
     (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "._0.png").write_bytes(b"what a Mac knows of 0.png")
     (tmp_path / "more").mkdir()
     return tmp_path
 

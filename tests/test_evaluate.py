@@ -70,6 +70,15 @@ def test_a_table_may_come_from_a_spreadsheet(table: str, tmp_path: Path) -> None
     assert labels_in(tmp_path) == [("0.png", "7")]
 
 
+def test_what_a_mac_adds_to_a_zip_is_no_image(tmp_path: Path) -> None:
+    path = zipped(write_classes(tmp_path / "set"))
+    expected = labels_in(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        for name in ("__MACOSX/set/7/._00.png", "set/7/._00.png"):
+            archive.writestr(name, b"what a Mac knows of 00.png")
+    assert labels_in(path) == expected
+
+
 def test_files_that_are_not_there_are_counted(tmp_path: Path) -> None:
     for names, says in (("a", r"names 'a', which isn't there$"), ("abc", "which isn't there, and 2 more like it$")):
         (tmp_path / "labels.csv").write_text("file,label\n" + "".join(f"{name},7\n" for name in names))

@@ -83,7 +83,7 @@ def find(path: str) -> list[str]:
     A folder stands for the images in it, by their suffixes, and a pattern for the files that match, whatever they are.
     """
     if Path(path).is_dir():
-        found = [entry.path for entry in os.scandir(path) if Path(entry.name).suffix.lower() in SUFFIXES]
+        found = [entry.path for entry in os.scandir(path) if is_image(entry.name)]
     elif glob.has_magic(path) and not Path(path).exists():
         matches = glob.iglob(path, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
         found = [match for match in matches if Path(match).is_file()]
@@ -92,6 +92,11 @@ def find(path: str) -> list[str]:
     if not found:
         raise FileNotFoundError(errno.ENOENT, "there is no image here", path)
     return sorted(found)
+
+
+def is_image(path: str) -> bool:
+    """Tell by its name whether a file is an image; ._1.png, which a Mac lays beside 1.png, is none."""
+    return Path(path).suffix.lower() in SUFFIXES and not Path(path).name.startswith(".")
 
 
 def name(image: object) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits_client._images import SUFFIXES, is_stack
+from digits_client._images import is_image, is_stack
 
 TABLE = "labels.csv"
 BY_CLASS = re.compile(r"(?:.*/)?(?P<label>[0-9])/[^/]+")  # as in test/7/0001.png
@@ -72,7 +72,7 @@ def from_files(place: str, names: Sequence[str], read: Read) -> list[Sample]:
         raise ValueError(f"{place} has several files {TABLE}; name the folder of one")
     if tables:
         return from_table(place, tables[0], set(names), read)
-    matches = [(name, BY_CLASS.fullmatch(name)) for name in names if Path(name).suffix.lower() in SUFFIXES]
+    matches = [(name, BY_CLASS.fullmatch(name)) for name in names if is_image(name)]
     found = [Sample(name, match["label"], partial(read, name)) for name, match in matches if match]
     held_out = [sample for sample in found if "test" in sample.name.split("/")[:-2]]
     if not found:
