@@ -25,6 +25,7 @@ from trainer.__main__ import main
 from trainer.calibrate import calibration_error
 from trainer.dataset import Part
 from trainer.evaluate import evaluate, worst
+from trainer.markup import duration
 from trainer.reliability import before_and_after, bins, tempered
 
 HISTORY = {
@@ -165,6 +166,13 @@ def test_what_is_lacking_is_said() -> None:
     text = " ".join(Page(report.render({"version": "v1"}, {}, {}).decode()).text)
     assert text.count("The bundle doesn't have") == 6
     assert "Not measured yet" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(7.25, "7.2 s"), (99.9, "99.9 s"), (100, "1 min 40 s"), (119.7, "2 min 0 s")]
+)
+def test_durations_are_told_in_minutes_and_seconds(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
 
 
 # --- confidence ---------------------------------------------------------------------------------
