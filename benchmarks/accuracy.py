@@ -56,6 +56,8 @@ def measure(client: Client, path: Path) -> Measured:
     """Ask about every image of a set. Raises `OSError`, `ValueError` for what is no set, and `DigitsError`."""
     with opened(path) as samples:
         found = [sample for sample in samples if sample.label not in LOOK_ALIKES]
+        if not found:
+            raise ValueError(f"{path} has no labels but {', '.join(sorted(LOOK_ALIKES))}, which may well be digits")
         started = time.perf_counter()
         evaluation = evaluate(client, found, explain=True)
         seconds = time.perf_counter() - started

@@ -29,7 +29,7 @@ def compare(reader: Network, count: int) -> str:
     random = np.random.default_rng(0)
     found = np.stack([image.see(identify(rendered(pixels, random))).pixels for pixels in digits])
     plain, drawn = (100 * float((reader(some).argmax(1) == labels).mean()) for some in (digits, found))
-    return f"{count:,} digits: {plain:.2f} % as they are, {drawn:.2f} % drawn and found, {plain - drawn:.2f} lost"
+    return f"{len(digits):,} digits: {plain:.2f} % as they are, {drawn:.2f} % drawn and found, {plain - drawn:.2f} lost"
 
 
 def rendered(pixels: Pixels, random: Generator) -> bytes:

@@ -32,7 +32,7 @@ def compare(url: str, rounds: int) -> str:
     with np.load(MNIST) as archive:
         pixels: Pixels = archive["x_test"]
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as place, Client(url) as client:
-        folder, address = Path(place), f"{url}/predict"
+        folder, address = Path(place), f"{url.rstrip('/')}/predict"
         write_bodies(pixels, folder, address)
         contenders: Mapping[str, Callable[[], object]] = {
             "`Client.predict`": lambda: client.predict(pixels),

@@ -78,6 +78,11 @@ def test_digits_and_letters_are_told_apart_as_often_as_pairs_of_them_are(server:
     assert "AUROC" not in accuracy.report(measured[:1])
 
 
+def test_a_set_of_nothing_but_letters_that_may_be_digits_is_none(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client, pytest.raises(ValueError, match="has no labels but B, I, O"):
+        accuracy.measure(client, write_set(tmp_path / "alike.zip", ["O", "l"]))
+
+
 @pytest.mark.parametrize(
     ("one", "other", "edits"), [("", "12", 2), ("123", "123", 0), ("8642", "8647", 1), ("12", "312", 1)]
 )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, peers, rendered, steps
+from benchmarks import ablation, peers, rendered, steps, throughput
 from benchmarks.client import WrongAnswer, compare
 from benchmarks.drawing import number, picture, written
 from benchmarks.peer import post
@@ -24,7 +24,7 @@ from digits import network
 from digits.network import Network
 from tests.hostile import encoded
 from tests.models import mnist
-from tests.server import ROOT
+from tests.server import ROOT, Server
 
 
 def tried(rps: float, **more: Any) -> Try:
@@ -169,6 +169,12 @@ def test_digits_are_compared_as_they_are_and_drawn(reader: Network) -> None:
     told = rendered.compare(reader, 20)
     plain = 100 * float((reader(mnist(20)[0]).argmax(1) == mnist(20)[1]).mean())
     assert told.startswith(f"20 digits: {plain:.2f} % as they are, ")
+
+
+def test_the_client_and_curl_are_compared_wherever_the_address_ends(server: Server) -> None:
+    told = throughput.compare(f"{server.url}/", rounds=1)
+    assert "| `Client.predict` | " in told
+    assert "| curl, a process for each request | " in told
 
 
 def test_the_steps_of_pictures_are_drawn(reader: Network, form: Image.Image) -> None:
