@@ -261,7 +261,7 @@ def test_practice_of_another_model_is_refused(tmp_path: Path, h5: bytes, capsys:
     [
         ({"test": {"accuracy": 0.99}}, ", for its manifest lacks 'images'"),
         ({"test": {"accuracy": 10**400, "images": 3}}, ": "),
-        ({"seconds": [1]}, ": "),
+        ({"seconds": {"train": "long"}}, ": "),
     ],
 )
 def test_a_manifest_that_cannot_be_shown_is_an_error(

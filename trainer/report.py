@@ -26,6 +26,7 @@ from trainer.config import Config
 from trainer.console import say
 from trainer.errors import DONE, BadInput
 from trainer.evaluate import interval
+from trainer.foreign import part
 from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
 
 if TYPE_CHECKING:
@@ -60,18 +61,18 @@ def render(manifest: Manifest, history: History, pictures: Mapping[str, bytes], 
 
 
 def headline(manifest: Manifest) -> str:
-    model, test, seconds = (dig(manifest, key, default={}) for key in ("model", "test", "seconds"))
+    model, test, seconds = (part(manifest, key) for key in ("model", "test", "seconds"))
     about = ", ".join(
-        part for part in (
+        known for known in (
             f"architecture {model['architecture']}" if "architecture" in model else "",
             f"{model['parameters']:,} parameters" if "parameters" in model else "",
             f"made on {day(manifest['created'])}" if "created" in manifest else "",
-        ) if part
+        ) if known
     )  # fmt: skip
     return (
         f'<header><p class="eyebrow">Digits · report of a model</p><h1>{escape(manifest["version"])}</h1>'
         f"<p>{escape(about)}</p></header>\n"
-        f'<dl class="figures">{"".join(figures(test, dig(manifest, "calibration", default={}), seconds))}</dl>\n'
+        f'<dl class="figures">{"".join(figures(test, part(manifest, "calibration"), seconds))}</dl>\n'
     )
 
 
@@ -129,7 +130,7 @@ def averaged(manifest: Manifest) -> str:
 
 
 def member(facts: Facts) -> tuple[str, ...]:
-    shares = (dig(facts, part, "accuracy", default=None) for part in ("validation", "test"))
+    shares = (dig(facts, where, "accuracy", default=None) for where in ("validation", "test"))
     return (
         facts["version"], str(dig(facts, "model", "architecture", default="not known")),
         plain(dig(facts, "model", "parameters", default=None)),
@@ -138,7 +139,7 @@ def member(facts: Facts) -> tuple[str, ...]:
 
 
 def mistaken(manifest: Manifest) -> str:
-    test = dig(manifest, "test", default={})
+    test = part(manifest, "test")
     if "confusion" not in test:
         return section("What was read as what", lacking("the figures of the test set"))
     return section(
@@ -181,9 +182,9 @@ def per_class(classes: Sequence[Facts]) -> str:
 
 
 def sureness(manifest: Manifest) -> str:
-    calibration = dig(manifest, "calibration", default={})
-    thresholds = facts(dig(manifest, "thresholds", default={}), "Thresholds: with less there is no digit")
-    thresholds += facts(dig(manifest, "outliers", default={}), "Images without a digit, told apart by presence")
+    calibration = part(manifest, "calibration")
+    thresholds = facts(part(manifest, "thresholds"), "Thresholds: with less there is no digit")
+    thresholds += facts(part(manifest, "outliers"), "Images without a digit, told apart by presence")
     if "before" not in calibration or "after" not in calibration:
         return section("How sure it is", lacking("confidence in bins"), thresholds)
     chart = plots.svg(plots.reliability(calibration["before"], calibration["after"]))
@@ -275,7 +276,7 @@ def practised(item: Facts) -> tuple[str, ...]:
 
 
 def proof(manifest: Manifest) -> str:
-    checks = dig(manifest, "checks", default={})
+    checks = part(manifest, "checks")
     if not checks:
         return section("Served as it was trained", lacking("what was checked before it was published"))
     rows = []
@@ -286,19 +287,19 @@ def proof(manifest: Manifest) -> str:
     if "front_door" in checks:
         door = checks["front_door"]
         rows.append(("right when sent as PNG files", percent(door["accuracy"]), f"{door['images']:,} images"))
-    compared = facts(dig(manifest, "compared", default=None) or {}, "Against what was served before")
+    compared = facts(part(manifest, "compared"), "Against what was served before")
     return section("Served as it was trained", table(("check", "result", "on"), rows), compared)
 
 
 def making(manifest: Manifest) -> str:
-    parts = (
-        facts(dig(manifest, "training", default={}), "Training"),
-        facts(dig(manifest, "data", default={}), "Data"),
-        facts(dig(manifest, "made_with", default={}), "Environment"),
-        facts(dig(manifest, "model", default={}), "File"),
+    tables = (
+        facts(part(manifest, "training"), "Training"),
+        facts(part(manifest, "data"), "Data"),
+        facts(part(manifest, "made_with"), "Environment"),
+        facts(part(manifest, "model"), "File"),
     )
     return section(
-        "How it was made", f'<div class="pair">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>'
+        "How it was made", f'<div class="pair">{"".join(f"<div>{some}</div>" for some in tables if some)}</div>'
     )
 
 
@@ -307,7 +308,7 @@ def lacking(what: str) -> str:
 
 
 def dig(facts: Facts, *keys: str, default: Any) -> Any:
-    """Return what lies below some keys, or else the default."""
+    """Return what lies below several keys, or else the default."""
     found: Any = facts
     for key in keys:
         if not isinstance(found, dict) or key not in found:
