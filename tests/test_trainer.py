@@ -322,7 +322,7 @@ def test_it_also_runs_on_jax(tmp_path: Path) -> None:
 # --- figures ------------------------------------------------------------------------------------
 
 
-def test_a_report_counts_what_was_read_as_what() -> None:
+def test_an_evaluation_counts_what_was_read_as_what() -> None:
     probabilities = np.full((4, 10), 0.01, np.float32)
     probabilities[[0, 1, 2, 3], [7, 2, 1, 1]] = 0.91
     report = evaluate(probabilities, np.array([7, 2, 1, 3], np.uint8))

@@ -56,8 +56,8 @@ def check_output(config: Config) -> None:
 
 
 def say_tested(tested: Tested) -> None:
-    report, calibration = tested.report, tested.calibration
-    say(f"test accuracy {report.accuracy:.4f} loss {report.loss:.4f} on {len(tested.probabilities):,} images")
+    evaluation, calibration = tested.evaluation, tested.calibration
+    say(f"test accuracy {evaluation.accuracy:.4f} loss {evaluation.loss:.4f} on {len(tested.probabilities):,} images")
     error = calibration["test_error"]
     say(f"calibrated by a temperature of {calibration['temperature']:.2f}: error {error:.4f} on the test set")
 

@@ -17,7 +17,7 @@ Z = 1.96  # standard deviations of a 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Evaluation:
     """How a network did on a test set. `confusion[i, j]` counts images of i that were read as j."""
 
     loss: float  # mean categorical cross-entropy, in nats
@@ -49,14 +49,14 @@ class Report:
         }
 
 
-def evaluate(probabilities: Probabilities, labels: Labels) -> Report:
+def evaluate(probabilities: Probabilities, labels: Labels) -> Evaluation:
     """Compare (n, 10) probabilities with (n,) labels."""
     digits = probabilities.argmax(1)
     chosen = probabilities[np.arange(len(labels)), labels]  # (n,) what was given to the right digit
     confusion = np.zeros((CLASSES, CLASSES), np.int64)
     np.add.at(confusion, (labels, digits), 1)
     wrong = np.flatnonzero(digits != labels)
-    return Report(
+    return Evaluation(
         loss=float(-np.log(np.clip(chosen.astype(np.float64), 1e-7, 1)).mean()),  # Keras clips there too
         accuracy=float((digits == labels).mean()),
         confusion=confusion,
@@ -64,7 +64,7 @@ def evaluate(probabilities: Probabilities, labels: Labels) -> Report:
     )
 
 
-def worst(report: Report, labels: Labels, probabilities: Probabilities, most: int) -> list[dict[str, Any]]:
+def worst(evaluation: Evaluation, labels: Labels, probabilities: Probabilities, most: int) -> list[dict[str, Any]]:
     """Return what was read wrongly, the surest mistake first, with the index in the test set; not more than `most`."""
     return [
         {
@@ -73,7 +73,7 @@ def worst(report: Report, labels: Labels, probabilities: Probabilities, most: in
             "digit": int(probabilities[index].argmax()),
             "confidence": round(float(probabilities[index].max()), 4),
         }
-        for index in report.mistakes[:most]
+        for index in evaluation.mistakes[:most]
     ]
 
 

@@ -80,10 +80,10 @@ def in_whole_epochs(
     """Train by programs of JAX, an epoch each; `scan.fit` says what callbacks can count on."""
     from trainer import scan
 
-    return scan.fit(whole_epochs(model, batches, teacher), validation, callbacks)
+    return scan.fit(compilable(model, batches, teacher), validation, callbacks)
 
 
-def whole_epochs(model: keras.Model, batches: Batches, teacher: keras.Model | None = None) -> scan.Epochs:
+def compilable(model: keras.Model, batches: Batches, teacher: keras.Model | None = None) -> scan.Epochs:
     """Return what is to be compiled to train a network that gives logits."""
     from trainer import scan
 

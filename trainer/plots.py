@@ -18,7 +18,7 @@ from digits.network import Probabilities
 from digits.sizes import CLASSES, SIDE
 from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import Part, first_of_each
-from trainer.evaluate import Report, interval
+from trainer.evaluate import Evaluation, interval
 from trainer.reliability import Bins
 
 if TYPE_CHECKING:  # it imports Keras, which takes seconds and isn't needed to draw
@@ -39,14 +39,16 @@ def learning(history: History) -> dict[str, bytes]:
     return {f"{what}.png": png(curves(history, what)) for what in ("accuracy", "loss")}
 
 
-def draw(report: Report, test: Part, probabilities: Probabilities, before: Bins, after: Bins) -> dict[str, bytes]:
+def draw(
+    evaluation: Evaluation, test: Part, probabilities: Probabilities, before: Bins, after: Bins
+) -> dict[str, bytes]:
     """Return the plots of a test by their file names; `before` and `after` the temperature."""
     figures = {
-        "confusion.png": confusion(report),
-        "mistakes.png": mistakes(report, test, probabilities),
+        "confusion.png": confusion(evaluation),
+        "mistakes.png": mistakes(evaluation, test, probabilities),
         "reliability.png": reliability(before, after),
     }
-    return {name: png(figure) for name, figure in figures.items()} | {"tiles.png": tiles(report, test)}
+    return {name: png(figure) for name, figure in figures.items()} | {"tiles.png": tiles(evaluation, test)}
 
 
 def curves(history: History, what: str) -> Figure:
@@ -102,28 +104,28 @@ def sheet(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def confusion(report: Report) -> Figure:
+def confusion(evaluation: Evaluation) -> Figure:
     """What each digit was read as; the colours show the mistakes alone, which the diagonal would drown."""
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
-    errors = report.confusion * (1 - np.eye(CLASSES, dtype=np.int64))
+    errors = evaluation.confusion * (1 - np.eye(CLASSES, dtype=np.int64))
     axes.imshow(errors, cmap="Reds", vmin=0, vmax=max(2 * int(errors.max()), 1))
-    for (row, column), count in np.ndenumerate(report.confusion):
+    for (row, column), count in np.ndenumerate(evaluation.confusion):
         axes.text(column, row, str(count) if count else "", ha="center", va="center", fontsize=8)
     axes.set(
         xticks=range(CLASSES), yticks=range(CLASSES), xlabel="read as", ylabel="written",
-        title=f"Test set: {report.accuracy:.2%} of {report.confusion.sum():,} right",
+        title=f"Test set: {evaluation.accuracy:.2%} of {evaluation.confusion.sum():,} right",
     )  # fmt: skip
     return figure
 
 
-def mistakes(report: Report, test: Part, probabilities: Probabilities) -> Figure:
+def mistakes(evaluation: Evaluation, test: Part, probabilities: Probabilities) -> Figure:
     """The test images read wrongly, the surest mistake first."""
     figure = Figure(figsize=(9, 6), layout="constrained")
-    figure.suptitle(f"The worst of {len(report.mistakes)} mistakes: written, read as (how sure)")
+    figure.suptitle(f"The worst of {len(evaluation.mistakes)} mistakes: written, read as (how sure)")
     for axes in figure.subplots(WORST // COLUMNS, COLUMNS).flat:
         axes.set_axis_off()
-    for axes, index in zip(figure.axes, report.mistakes[:WORST], strict=False):
+    for axes, index in zip(figure.axes, evaluation.mistakes[:WORST], strict=False):
         digit = int(probabilities[index].argmax())
         axes.imshow(test.pixels[index], cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(f"{test.labels[index]}, {digit} ({probabilities[index, digit]:.2f})", fontsize=8)
@@ -157,11 +159,11 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def tiles(report: Report, test: Part) -> bytes:
+def tiles(evaluation: Evaluation, test: Part) -> bytes:
     """Return the worst mistakes as they are, ink on paper, `COLUMNS` in a row, without a word."""
     rows = WORST // COLUMNS
     sheet = np.zeros((WORST, SIDE, SIDE), np.uint8)
-    found = test.pixels[report.mistakes[:WORST]]
+    found = test.pixels[evaluation.mistakes[:WORST]]
     sheet[: len(found)] = found
     whole = sheet.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2).reshape(rows * SIDE, COLUMNS * SIDE)
     return on_paper(whole)

@@ -33,7 +33,7 @@ from trainer.architectures import Build
 from trainer.batches import Teacher
 from trainer.config import Config
 from trainer.dataset import Dataset, Part
-from trainer.evaluate import Report
+from trainer.evaluate import Evaluation
 from trainer.fit import History
 from trainer.memory import keep_freed
 
@@ -52,7 +52,7 @@ class Tested:
     """What a network made of the test set; `calibration` is `reliability.before_and_after`."""
 
     probabilities: Probabilities  # (n, 10)
-    report: Report
+    evaluation: Evaluation
     calibration: dict[str, Any]
 
 
@@ -115,7 +115,7 @@ def offer(
 def draw(tested: Tested, part: Part) -> dict[str, bytes]:
     """Return the pictures of a test, PNG by name."""
     before, after = tested.calibration["before"], tested.calibration["after"]
-    return plots.draw(tested.report, part, tested.probabilities, before, after)
+    return plots.draw(tested.evaluation, part, tested.probabilities, before, after)
 
 
 def in_folder(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -124,9 +124,9 @@ def in_folder(pictures: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def describe(tested: Tested, data: Dataset) -> Manifest:
     """Return what a manifest says of the data and of a test."""
-    mistakes = evaluate.worst(tested.report, data.test.labels, tested.probabilities, plots.WORST)
+    mistakes = evaluate.worst(tested.evaluation, data.test.labels, tested.probabilities, plots.WORST)
     return {
         "data": data.summary(),
         "calibration": tested.calibration,
-        "test": tested.report.summary() | {"worst": mistakes},
+        "test": tested.evaluation.summary() | {"worst": mistakes},
     }
