@@ -28,14 +28,14 @@ Result = tuple[float, float]  # share of the test set that is right, and seconds
 def sprint(seeds: int) -> str:
     """Train with seeds 0, 1, …, two at least; returns what they came to. Raises `ValueError` if it cannot be done."""
     os.environ.setdefault("KERAS_BACKEND", "jax")
-    from trainer import fit
+    from trainer import devices
 
-    if seeds < 2 or not fit.compiles_epochs():
+    if seeds < 2 or not devices.compiles_epochs():
         raise ValueError("it takes two seeds, JAX, and a GPU")
     right, seconds = (
         summary(column) for column in zip(*measure(range(seeds), Config(**RECIPES["sprint"])), strict=True)
     )
-    return f"{seeds} seeds, {fit.describe_device()}: {right} of the test set is right, in {seconds} seconds"
+    return f"{seeds} seeds, {devices.described()}: {right} of the test set is right, in {seconds} seconds"
 
 
 def summary(values: Sequence[float]) -> str:

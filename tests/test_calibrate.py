@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainer.calibrate import calibration_error, cool, fit_temperature
+from trainer.calibrate import cool, fit_temperature
+from trainer.reliability import calibration_error
 
 
 def overconfident(by: float, n: int = 20_000) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -22,10 +22,10 @@ from tests.test_parity import calibrate, randomise, save
 from trainer import averaging, ensemble
 from trainer.__main__ import main
 from trainer.architectures import find
+from trainer.calibrate import tempered
 from trainer.compare import caveats
 from trainer.config import Config
 from trainer.dataset import Dataset, Part, load
-from trainer.reliability import tempered
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's own
 

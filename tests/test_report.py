@@ -22,11 +22,11 @@ from tests import models
 from tests.conftest import Serve
 from trainer import plots, report
 from trainer.__main__ import main
-from trainer.calibrate import calibration_error
+from trainer.calibrate import tempered
 from trainer.dataset import Part
 from trainer.evaluate import evaluate, worst
 from trainer.markup import duration
-from trainer.reliability import before_and_after, bins, tempered
+from trainer.reliability import before_and_after, bins, calibration_error
 
 HISTORY = {
     "accuracy": [0.8, 0.9, 0.95], "loss": [0.9, 0.4, 0.2], "val_accuracy": [0.9, 0.95, 1.0],

@@ -70,12 +70,12 @@ def run(config: Config, data: Dataset, teacher: bytes | None) -> None:
     seconds: dict[str, float] = {}
     with timed(seconds, "import"):  # of Keras, which takes seconds, so that bad flags and bad data are reported before
         silence_imports()
-        from trainer import fit, training
+        from trainer import devices, training
 
         training.prepare(config)
         build = training.builder(config)
     taught_by = training.taught_by(teacher, data.validation) if teacher is not None else None
-    say(f"training on {len(data.train):,} images, {fit.describe_device()}")
+    say(f"training on {len(data.train):,} images, {devices.described()}")
     with timed(seconds, "train"):
         trained = training.train(build, config, data, taught_by)
     with timed(seconds, "evaluate"):

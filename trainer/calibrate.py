@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # it takes seconds, and only its networks are cooled
     import keras
 
 TEMPERATURES = np.geomspace(0.25, 4, 401)
-BINS = 15  # of confidence, of equal width
 LEAST = 1e-30  # probability whose logarithm is taken at least; float32 has smaller ones, but none that tells more
 
 
@@ -42,19 +41,13 @@ def cross_entropy(logits: NDArray[np.float64], labels: Labels) -> float:
 
 
 def cool(model: keras.Model, temperature: float) -> None:
-    """Divide the logits of a network whose last layer is Dense with a softmax; whoever reads it needs not know."""
+    """Divide the logits of a network whose last layer is Dense with a softmax; whoever reads it need not know."""
     last = model.layers[-1]
     last.set_weights([weight / temperature for weight in last.get_weights()])
 
 
-def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
-    """Return the expected calibration error: how far confidence and accuracy are apart in bins of equal width."""
-    confidence = probabilities.max(1).astype(np.float64)
-    right = probabilities.argmax(1) == labels
-    gaps = np.bincount(bin_of(confidence), confidence - right, BINS)
-    return float(np.abs(gaps).sum() / len(labels))
-
-
-def bin_of(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return for each confidence, from 0 to 1, its bin, the first of which is 0."""
-    return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
+def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Return the probabilities whose logits are divided by a temperature; by 1 / temperature undoes it."""
+    logits = logits_of(probabilities) / temperature
+    scaled = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(1, keepdims=True), np.float32)

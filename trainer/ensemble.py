@@ -178,11 +178,11 @@ def calibrated(ensemble: Ensemble, members: Sequence[Member], validation: Part) 
 
 
 def say_validated(members: Sequence[Member], temperature: float, validation: Part) -> None:
-    from trainer import reliability
+    from trainer import calibrate
 
     for member in members:
         say(f"{member.bundle.version}: {accuracy(member.answers, validation):.2%} of the validation images right")
-    mean = np.mean([reliability.tempered(member.answers, temperature) for member in members], 0)
+    mean = np.mean([calibrate.tempered(member.answers, temperature) for member in members], 0)
     say(f"their mean: {accuracy(mean, validation):.2%} of {len(validation):,}")
 
 

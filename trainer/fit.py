@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
 
 import keras
 import numpy as np
@@ -18,10 +17,10 @@ from tqdm import tqdm
 from digits.image import Pixels
 from digits.network import Probabilities
 from digits.sizes import CLASSES
+from trainer import devices
 from trainer.batches import Batches, Teacher, network_input, one_hot
 from trainer.config import Config
 from trainer.dataset import Part
-from trainer.devices import accelerators
 from trainer.errors import Diverged
 
 if TYPE_CHECKING:  # it imports JAX
@@ -40,11 +39,11 @@ def fit(
 ) -> tuple[keras.Model, History]:  # fmt: skip
     """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay.
 
-    A teacher is a network of Keras if `compiles_epochs()`, and else a function of pixels. Raises `Diverged`.
+    A teacher is a network of Keras if `devices.compiles_epochs()`, and else a function of pixels. Raises `Diverged`.
     """
     with precision(config.mixed_precision):
         model = build()
-    whole = compiles_epochs()
+    whole = devices.compiles_epochs()
     batches = Batches(train, config, None if whole else teacher)
     progress = Progress(config.epochs, len(batches), out)
     watching = [progress, *callbacks]
@@ -65,7 +64,7 @@ def in_steps(model: keras.Model, batches: Batches, validation: Part, callbacks: 
         loss=open_set_loss,
         metrics=[Accuracy()],
         steps_per_execution=min(STEPS_AT_ONCE, len(batches)),
-        jit_compile=pays_to_compile(),
+        jit_compile=devices.pays_to_compile(),
     )
     held_out = network_input(validation.pixels), one_hot(validation.labels)
     fitted = model.fit(
@@ -170,43 +169,9 @@ def schedule(highest: float, steps: int) -> keras.optimizers.schedules.LearningR
     )
 
 
-def be_deterministic() -> None:
-    """Have no sum depend on which thread comes first; to be called before anything is computed."""
-    if keras.config.backend() == "tensorflow":
-        import tensorflow
-
-        tensorflow.config.experimental.enable_op_determinism()
-    if keras.config.backend() == "jax":  # read when it first looks for devices; it matters on GPUs alone
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
-
-
 def predict(model: keras.Model, pixels: Pixels) -> Probabilities:
-    with exactly():
+    with devices.exactly():
         return np.asarray(model.predict(network_input(pixels), batch_size=500, verbose=0))
-
-
-def exactly() -> AbstractContextManager[Any]:
-    """Have float32 mean float32 meanwhile: JAX multiplies in TF32 on GPUs, which is three digits less."""
-    if keras.config.backend() != "jax":
-        return nullcontext()
-    import jax
-
-    return cast(AbstractContextManager[Any], jax.default_matmul_precision("highest"))
-
-
-def describe_device() -> str:
-    """Say what the training runs on: the backend of Keras, and its GPUs if it sees any."""
-    return f"{keras.config.backend()} on {', '.join(accelerators()) or 'the CPU'}"
-
-
-def compiles_epochs() -> bool:
-    """Tell whether an epoch is one program; on a CPU, XLA's convolutions within a loop are the slowest of all."""
-    return keras.config.backend() == "jax" and bool(accelerators())
-
-
-def pays_to_compile() -> bool:
-    """Tell whether XLA is worth it; with it, TensorFlow takes ten times as long on a CPU."""
-    return keras.config.backend() != "tensorflow" or bool(accelerators())
 
 
 def as_csv(history: History) -> str:

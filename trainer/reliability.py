@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digits.network import Probabilities
-from trainer.calibrate import bin_of, calibration_error, logits_of
+from trainer.calibrate import tempered
 from trainer.dataset import Labels
+
+BINS = 15  # of confidence, of equal width
 
 Bins = list[dict[str, Any]]  # of each that has images: "confidence" and "accuracy", means, and "images"
 
@@ -29,6 +32,19 @@ def bins(probabilities: Probabilities, labels: Labels) -> Bins:
     ]
 
 
+def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
+    """Return the expected calibration error: how far confidence and accuracy are apart in bins of equal width."""
+    confidence = probabilities.max(1).astype(np.float64)
+    right = probabilities.argmax(1) == labels
+    gaps = np.bincount(bin_of(confidence), confidence - right, BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def bin_of(confidence: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return for each confidence, from 0 to 1, its bin, the first of which is 0."""
+    return np.minimum((confidence * BINS).astype(np.intp), BINS - 1)
+
+
 def before_and_after(networks: Sequence[Probabilities], labels: Labels, temperature: float) -> dict[str, Any]:
     """Return what a manifest says of a temperature that was applied already, to all of some networks.
 
@@ -42,10 +58,3 @@ def before_and_after(networks: Sequence[Probabilities], labels: Labels, temperat
         "before": bins(before, labels),
         "after": bins(after, labels),
     }
-
-
-def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Return the probabilities whose logits are divided by a temperature; by 1 / temperature undoes it."""
-    logits = logits_of(probabilities) / temperature
-    scaled = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(1, keepdims=True), np.float32)

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 from digits import bundle
 from digits.bundle import Bundle, Manifest
 from trainer import named, plots
-from trainer.calibrate import BINS
 from trainer.config import Config
 from trainer.console import say
 from trainer.errors import DONE, BadInput
 from trainer.evaluate import interval
 from trainer.foreign import part
 from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
+from trainer.reliability import BINS
 
 if TYPE_CHECKING:
     from trainer.fit import History

@@ -20,6 +20,7 @@ from trainer import (
     architectures,
     averaging,
     calibrate,
+    devices,
     evaluate,
     fit,
     parity,
@@ -61,7 +62,7 @@ def prepare(config: Config) -> None:
     keep_freed()
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
-        fit.be_deterministic()
+        devices.be_deterministic()
 
 
 def builder(config: Config) -> Build:
@@ -75,7 +76,7 @@ def taught_by(h5: bytes, images: Part) -> Teacher | keras.Model:
     Raises `BadModel`, for one thing if that does not answer some images as the kernel's does.
     """
     kernels = network.load(h5)
-    if not fit.compiles_epochs():
+    if not devices.compiles_epochs():
         return kernels
     model, some = averaging.as_served(h5), images.pixels[: parity.IMAGES]
     difference = parity.difference(fit.predict(model, some), kernels(some))
