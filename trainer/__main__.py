@@ -13,11 +13,18 @@ from pathlib import Path
 from digits import bundle, network
 from digits.errors import Refused
 from trainer import dataset, tensorboard
-from trainer.config import COMMANDS, Config
+from trainer.config import Config
 from trainer.console import check_output, publish, reason, say, say_tested, silence_imports, timed
 from trainer.dataset import Dataset
 from trainer.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, NotServed
 
+COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
+    "compare": "tell whether the difference between two models is more than noise",
+    "ensemble": "publish the mean of several models as one",
+    "report": "make the page of a bundle again, with practice sets",
+    "runs": "train with many seeds and summarise",
+}
+OTHERS = "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
 NEEDED = {"jax", "keras", "matplotlib", "tensorflow"}  # of what a trainer has and a service has not
 
 
@@ -45,7 +52,7 @@ def do(given: list[str]) -> int:
         return int(importlib.import_module(f"trainer.{given[0]}").main(given[1:]))
     if given and not given[0].startswith("-"):
         raise BadInput(f"there is no command {given[0]}, but {', '.join(COMMANDS)}; without one, with flags, it trains")
-    train(Config.from_args(given))
+    train(Config.from_args(given, f"Other commands: {OTHERS}. Each has its own --help."))
     return DONE
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, Self
 
 from digits import bundle
 from trainer.augment import Variation
+from trainer.errors import BAD_INPUT
 
 METAVARS: dict[type, str] = {Path: "PATH", int: "N", float: "X", str: "NAME"}
 RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
@@ -23,13 +24,6 @@ RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
 }  # fmt: skip
 QUICK: dict[str, Any] = {"epochs": 2, "share": 0.2, "target_accuracy": 0.9, "force": True}
 QUICK_HELP = ", ".join(f"--{name.replace('_', '-')} {value}".removesuffix(" True") for name, value in QUICK.items())
-
-COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
-    "compare": "tell whether the difference between two models is more than noise",
-    "ensemble": "publish the mean of several models as one",
-    "report": "make the page of a bundle again, with practice sets",
-    "runs": "train with many seeds and summarise",
-}
 
 
 def setting(default: Any, help: str, *, in_manifest: bool = True) -> Any:
@@ -88,14 +82,13 @@ class Config:
     )
 
     @classmethod
-    def from_args(cls, arguments: list[str] | None = None) -> Self:
-        """Read the command line; a flag that makes no sense ends the program with exit code 2."""
+    def from_args(cls, arguments: list[str], epilog: str = "") -> Self:
+        """Read a command line, whose help ends so; a flag that makes no sense ends the program with exit code 2."""
         parser = Parser(
             prog="python -m trainer",
             description="Train a digit classifier, prove it, and publish it for the service. Exit codes: 0 published, "
             "1 trained but not good enough to be served, 2 bad data or flags.",
-            epilog="Other commands: " + "; ".join(f"{name}: {what}" for name, what in COMMANDS.items())
-            + ". Each has its own --help.",
+            epilog=epilog,
         )  # fmt: skip
         for item in fields(cls):
             add_flag(parser, item.name, item.default, item.metadata["help"])
@@ -136,8 +129,8 @@ class Config:
     def variation(self) -> Variation:
         return Variation(self.augmented, self.strength, self.hidden, self.moved)
 
-    def hyper_parameters(self, teacher: bytes | None = None) -> dict[str, Any]:
-        """Return what shapes the weights but the data, as the manifest keeps it; `teacher` is what its file held."""
+    def hyper_parameters(self, teacher: bytes | None) -> dict[str, Any]:
+        """Return what shapes the weights but the data, as a manifest keeps it; `teacher` is what its file held."""
         told = {item.name: getattr(self, item.name) for item in fields(self) if item.metadata["in_manifest"]}
         if self.teacher is None or teacher is None:
             return told | {"teacher": None}
@@ -148,7 +141,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, which thirty flags before it would hide."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; {self.prog} --help lists all flags\n")
+        self.exit(BAD_INPUT, f"error: {message}; {self.prog} --help lists all flags\n")
 
 
 def add_flag(parser: argparse.ArgumentParser, name: str, default: Any, help: str) -> None:

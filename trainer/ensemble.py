@@ -23,7 +23,7 @@ from digits import network
 from digits.bundle import Bundle, Manifest
 from digits.errors import BadModel
 from digits.network import Probabilities
-from trainer import compare, dataset, named, parity
+from trainer import calibrate, compare, dataset, named, parity
 from trainer.config import Config, add_flag
 from trainer.console import check_output, publish, say, say_tested, silence_imports, timed
 from trainer.dataset import Dataset, Part
@@ -169,8 +169,6 @@ def calibrated(ensemble: Ensemble, members: Sequence[Member], validation: Part) 
 
     Raises `BadModel` if the kernel does not read what comes of it, so that the test set isn't asked for nothing.
     """
-    from trainer import calibrate
-
     temperature = calibrate.fit_temperature([member.answers for member in members], validation.labels)
     ensemble.cool(temperature)
     network.load(ensemble.h5())
@@ -178,8 +176,6 @@ def calibrated(ensemble: Ensemble, members: Sequence[Member], validation: Part) 
 
 
 def say_validated(members: Sequence[Member], temperature: float, validation: Part) -> None:
-    from trainer import calibrate
-
     for member in members:
         say(f"{member.bundle.version}: {accuracy(member.answers, validation):.2%} of the validation images right")
     mean = np.mean([calibrate.tempered(member.answers, temperature) for member in members], 0)
