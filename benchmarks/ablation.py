@@ -21,6 +21,7 @@ from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
 from trainer import dataset
+from trainer.config import Config
 
 DRAWN = 500  # digits in each of the surroundings
 LEAST = 0.05  # points, below which a difference is rounded away
@@ -96,7 +97,7 @@ def labelled(samples: Sequence[Sample]) -> list[Picture]:
 
 
 def drawn() -> dict[str, list[Picture]]:
-    held = dataset.load(None, validation=1 / 12).validation
+    held = dataset.load(None, validation=Config().validation).validation
     chosen = np.random.default_rng(0).choice(len(held), DRAWN, replace=False)
     digits = list(zip(held.pixels[chosen], held.labels[chosen].tolist(), strict=True))
     return {

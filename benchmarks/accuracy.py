@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageOps
 from digits_client import Client, Prediction
 from digits_client._evaluate import Evaluation, as_matrix, evaluate
 from digits_client._sets import opened
+from trainer.thresholds import auroc
 
 LOOK_ALIKES = set("OoIilSsZzBbgq")  # letters that are left out, for they may well be digits
 CELL = (150, 92)  # pixels of one mistake on the contact sheet
@@ -87,13 +88,11 @@ def report(measured: Sequence[Measured]) -> str:
 
 
 def told_apart(single: Sequence[Measured]) -> list[str]:
-    """Say how well presence tells digits from letters: how often that of a digit is higher (Hanley and McNeil 1982)."""
-    digits, letters = (presences(single, are_digits) for are_digits in (True, False))
-    if not digits or not letters:
+    """Say how well presence tells digits from letters."""
+    digits, letters = (np.array(presences(single, are_digits)) for are_digits in (True, False))
+    if not len(digits) or not len(letters):
         return []
-    below = [np.searchsorted(np.sort(letters), digits, side) for side in ("left", "right")]  # ties count half
-    area = np.mean(below) / len(letters)
-    return [f"\nDigits and letters are told apart by their presence with an AUROC of {area:.4f}."]
+    return [f"\nDigits and letters are told apart by their presence with an AUROC of {auroc(digits, letters):.4f}."]
 
 
 def presences(measured: Sequence[Measured], are_digits: bool) -> list[float]:

@@ -15,9 +15,9 @@ from benchmarks.peer import Probabilities
 from digits import bundle
 from digits.conversion import convert
 from digits.image import Pixels
+from trainer.dataset import MNIST
 
 ROOT = Path(__file__).parent.parent
-MNIST = ROOT / "trainer" / "data" / "mnist.npz"
 IMAGES = 256  # that single requests go through in turn
 BATCH, BATCHES = 256, 4
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from digits.image import Pixels
 
@@ -80,12 +79,6 @@ def post_file(path: str, name: str, body: bytes, filename: str, media_type: str)
     head = f'--{mark}\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n'
     whole = f"{head}Content-Type: {media_type}\r\n\r\n".encode() + body + f"\r\n--{mark}--\r\n".encode()
     return post(path, whole, f"multipart/form-data; boundary={mark}")
-
-
-def png(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
 
 
 def npy(pixels: Pixels) -> bytes:

@@ -13,11 +13,11 @@ from numpy.random import Generator
 from PIL import Image
 
 from benchmarks.drawing import picture
-from benchmarks.material import MNIST
 from digits import image
 from digits.decode import identify
 from digits.image import Pixels
 from digits.network import Network
+from trainer.dataset import MNIST
 
 QUALITY = 60
 

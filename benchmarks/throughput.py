@@ -15,11 +15,11 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.material import MNIST
 from digits.image import Pixels
 from digits_client import Client
 from digits_client._calls import AT_ONCE
 from digits_client._requests import MOST_IMAGES
+from trainer.dataset import MNIST
 
 TYPE = "Content-Type: application/x-npy"
 TOLD = ["-sS", "-o", "/dev/null", "-w", "%{http_code}\\n", "-H", TYPE]

@@ -9,7 +9,7 @@ from numpy.random import Generator
 from PIL import Image, ImageFilter
 
 from benchmarks.drawing import Paper, lit_from_one_side, number, picture, written
-from benchmarks.material import MNIST
+from trainer.dataset import MNIST
 
 FOLDER = Path(__file__).parent / "examples"
 RULE = (150, 165, 190)

@@ -1,4 +1,4 @@
-"""python docs/prediction.py: draw docs/prediction.png, what the service at DIGITS_URL makes of ten digits."""
+"""python -m docs.prediction: draw docs/prediction.png, what the service at DIGITS_URL makes of ten digits."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from digits_client import Client
+from trainer.dataset import MNIST
 
 ROOT = Path(__file__).parent.parent
 FIRST = 104  # of ten test images in a row
 
 
 def main() -> None:
-    with np.load(ROOT / "trainer" / "data" / "mnist.npz") as archive:
+    with np.load(MNIST) as archive:
         images = archive["x_test"][FIRST : FIRST + 10]
     with Client(os.environ.get("DIGITS_URL", "http://localhost:8000")) as client:
         predictions = client.predict(list(images))

@@ -1,4 +1,4 @@
-"""Below what is an image no digit? Thresholds that nearly all digits reach, and what they refuse.
+"""The presence below which an image counts as no digit.
 
 Digits are those of the validation set, varied as for the training: as they are, MNIST's are too alike
 to say where other hands end. Knows nothing of files.
@@ -44,7 +44,7 @@ def nearly_all(values: NDArray[np.float32]) -> float:
     return math.floor(1000 * float(np.quantile(values, DOUBTED))) / 1000
 
 
-def auroc(higher: NDArray[np.float32], lower: NDArray[np.float32]) -> float:
+def auroc(higher: NDArray[np.floating], lower: NDArray[np.floating]) -> float:
     """Return how often one of the first is higher than one of the others (Hanley and McNeil 1982); ties count half."""
     order = np.sort(lower)
     below = np.searchsorted(order, higher, "left") + np.searchsorted(order, higher, "right")

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 
-from benchmarks.peer import Exchange, Peer, Probabilities, png, post_file, post_json
+from benchmarks.peer import Exchange, Peer, Probabilities, post_file, post_json
+from digits.image import as_png
 
 
 def read(body: bytes) -> Probabilities:
@@ -24,7 +25,7 @@ PEERS = (
         exchanges={
             "json": Exchange(lambda image: post_json("/predict", {"images": [image.tolist()]}), read),
             "png": Exchange(
-                lambda image: post_file("/predict_png", "images", png(image), "digit.png", "image/png"), read
+                lambda image: post_file("/predict_png", "images", as_png(image), "digit.png", "image/png"), read
             ),
             "batch": Exchange(
                 lambda batch: post_file(

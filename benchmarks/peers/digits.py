@@ -7,7 +7,8 @@ import json
 
 import numpy as np
 
-from benchmarks.peer import Exchange, Peer, Probabilities, npy, png, post, post_json
+from benchmarks.peer import Exchange, Peer, Probabilities, npy, post, post_json
+from digits.image import as_png
 
 
 def read(body: bytes) -> Probabilities:
@@ -24,7 +25,7 @@ def digits(name: str, **settings: str) -> Peer:
         command=("{python}", "-m", "service"),
         exchanges={
             "json": Exchange(lambda image: post_json("/predict", {"pixels": [image.tolist()]}), read),
-            "png": Exchange(lambda image: post("/predict", png(image), "image/png"), read),
+            "png": Exchange(lambda image: post("/predict", as_png(image), "image/png"), read),
             "batch": Exchange(
                 lambda batch: post("/predict", npy(batch), "application/x-npy", Accept="application/x-npy"), read
             ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from benchmarks.peer import Exchange, Peer, png, post_file, post_json, under
+from benchmarks.peer import Exchange, Peer, post_file, post_json, under
+from digits.image import as_png
 
 READ = under("probabilities")
 
@@ -16,7 +17,7 @@ def litserve(name: str, workers: int) -> Peer:
         command=("{python}", "-m", "benchmarks.servers.litserve"),
         exchanges={
             "json": Exchange(lambda image: post_json("/predict", {"image": image.tolist()}), READ),
-            "png": Exchange(lambda image: post_file("/predict", "file", png(image), "digit.png", "image/png"), READ),
+            "png": Exchange(lambda image: post_file("/predict", "file", as_png(image), "digit.png", "image/png"), READ),
             "batch": Exchange(
                 lambda batch: post_json("/predict", {"raw": base64.b64encode(batch.tobytes()).decode()}), READ
             ),

@@ -7,7 +7,8 @@ import json
 
 import numpy as np
 
-from benchmarks.peer import Exchange, Peer, Probabilities, Request, png, post_json
+from benchmarks.peer import Exchange, Peer, Probabilities, Request, post_json
+from digits.image import as_png
 
 
 def infer(model: str, shape: list[int], datatype: str, data: object, content_type: str) -> Request:
@@ -30,7 +31,7 @@ def mlserver(name: str, max_batch: int, max_batch_time: float) -> Peer:
         command=("{python}", "-m", "benchmarks.servers.mlserver"),
         exchanges={
             "json": Exchange(lambda image: infer("digits", [1, 28, 28], "UINT8", image.tolist(), "np"), read),
-            "png": Exchange(lambda image: infer_bytes("png", png(image)), read),
+            "png": Exchange(lambda image: infer_bytes("png", as_png(image)), read),
             "batch": Exchange(lambda batch: infer_bytes("raw", batch.tobytes()), read),
         },
         settings={"MAX_BATCH": str(max_batch), "MAX_BATCH_TIME": str(max_batch_time)},

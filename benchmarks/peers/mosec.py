@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.peer import Exchange, Peer, png, post, post_json, raw_float32, under
+from benchmarks.peer import Exchange, Peer, post, post_json, raw_float32, under
+from digits.image import as_png
 
 
 def mosec(name: str, max_batch: int) -> Peer:
@@ -15,7 +16,7 @@ def mosec(name: str, max_batch: int) -> Peer:
         ),
         exchanges={
             "json": Exchange(lambda image: post_json("/predict", {"image": image.tolist()}), under("probabilities")),
-            "png": Exchange(lambda image: post("/predict", png(image), "image/png"), under("probabilities")),
+            "png": Exchange(lambda image: post("/predict", as_png(image), "image/png"), under("probabilities")),
             "batch": Exchange(lambda batch: post("/predict", batch.tobytes()), raw_float32),
         },
         settings={"WORKERS": "2", "MAX_BATCH": str(max_batch), "MAX_WAIT_MS": "1"},

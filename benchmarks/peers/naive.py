@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.peer import Exchange, Peer, png, post_file, post_json, under
+from benchmarks.peer import Exchange, Peer, post_file, post_json, under
+from digits.image import as_png
 
 READ = under("probabilities")
 
@@ -15,7 +16,7 @@ def fastapi(name: str, *command: str) -> Peer:
         exchanges={
             "json": Exchange(lambda image: post_json("/predict", {"image": image.tolist()}), READ),
             "png": Exchange(
-                lambda image: post_file("/predict/image", "file", png(image), "digit.png", "image/png"), READ
+                lambda image: post_file("/predict/image", "file", as_png(image), "digit.png", "image/png"), READ
             ),
             "batch": Exchange(lambda batch: post_json("/predict/batch", {"images": batch.tolist()}), READ),
         },

@@ -7,7 +7,8 @@ import struct
 
 import numpy as np
 
-from benchmarks.peer import Exchange, Peer, Probabilities, Request, png, post, post_json, raw_float32
+from benchmarks.peer import Exchange, Peer, Probabilities, Request, post, post_json, raw_float32
+from digits.image import as_png
 
 HEAD_LENGTH = "Inference-Header-Content-Length"
 
@@ -40,7 +41,7 @@ def pytriton(name: str, instances: int, delay_us: int) -> Peer:
         command=("{python}", "-m", "benchmarks.servers.pytriton"),
         exchanges={
             "json": Exchange(lambda image: infer(image.tolist()), read_json),
-            "png": Exchange(lambda image: infer_bytes("png", [1, 1], "BYTES", with_length(png(image))), read_binary),
+            "png": Exchange(lambda image: infer_bytes("png", [1, 1], "BYTES", with_length(as_png(image))), read_binary),
             "batch": Exchange(
                 lambda batch: infer_bytes("digits", list(batch.shape), "UINT8", batch.tobytes()), read_binary
             ),

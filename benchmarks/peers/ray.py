@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.peer import Exchange, Peer, png, post, post_json, raw_float32, under
+from benchmarks.peer import Exchange, Peer, post, post_json, raw_float32, under
+from digits.image import as_png
 
 PEERS = (
     Peer(
@@ -11,7 +12,7 @@ PEERS = (
         command=("{python}", "-m", "benchmarks.servers.ray"),
         exchanges={
             "json": Exchange(lambda image: post_json("/json", {"image": image.tolist()}), under("probabilities")),
-            "png": Exchange(lambda image: post("/png", png(image), "image/png"), under("probabilities")),
+            "png": Exchange(lambda image: post("/png", as_png(image), "image/png"), under("probabilities")),
             "batch": Exchange(lambda batch: post("/batch", batch.tobytes()), raw_float32),
         },
         settings={
