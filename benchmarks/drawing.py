@@ -19,9 +19,9 @@ SIDE = 120  # pixels of a picture
 PEN = (30, 40, 120)
 
 
-def written(pixels: Pixels, *, side: int = SIDE, height: int = 84, left: float = 0.5, ink: float = 1.0) -> Paper:
+def written(pixels: Pixels, *, side: int = SIDE, height: int = 84, left: float = 0.5) -> Paper:
     """Return white paper with a digit in blue, whose 28 x 28 are `height` pixels tall, its middle at `left`."""
-    strokes = enlarged(pixels, height) * ink
+    strokes = enlarged(pixels, height)
     canvas = Image.new("L", (side, side))
     canvas.paste(
         Image.fromarray((strokes * 255).astype(np.uint8)), (int(left * side - height / 2), (side - height) // 2)

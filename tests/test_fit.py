@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import keras
 import numpy as np
 import pytest
@@ -61,7 +59,7 @@ def build() -> keras.Model:
 def test_accuracy_on_the_validation_set_is_the_share_that_is_read_right(mixed: bool) -> None:
     """Of 300 images, in batches of 32 and a last one of 12."""
     config = Config(epochs=1, batch_size=64, augmented=0.0, drawn=0.0, mixed_precision=mixed)
-    model, history = fit.fit(build, PART, PART, config, out=io.StringIO())
+    model, history = fit.fit(build, PART, PART, config)
     right = (fit.predict(model, PART.pixels).argmax(1) == PART.labels).mean()
     assert history["val_accuracy"] == [pytest.approx(right, abs=0.01 if mixed else 1e-6)]
     if not mixed:
@@ -74,7 +72,7 @@ def test_accuracy_on_the_validation_set_is_the_share_that_is_read_right(mixed: b
 def test_a_training_that_led_nowhere_says_so_and_what_may_help() -> None:
     config = Config(epochs=1, learning_rate=1e38, augmented=0.0, drawn=0.0)
     with pytest.raises(Diverged, match="no number any more; a lower --learning-rate may help"):
-        fit.fit(build, PART, PART, config, out=io.StringIO())
+        fit.fit(build, PART, PART, config)
 
 
 def test_the_rate_rises_for_a_tenth_of_the_steps_and_ends_at_nothing() -> None:

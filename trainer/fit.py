@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ History = dict[str, list[float]]  # "accuracy", "loss", "val_accuracy", "val_los
 
 def fit(
     build: Callable[[], keras.Model], train: Part, validation: Part, config: Config,
-    teacher: Teacher | keras.Model | None = None, callbacks: Callbacks = (), out: TextIO = sys.stderr,
+    teacher: Teacher | keras.Model | None = None, callbacks: Callbacks = (),
 ) -> tuple[keras.Model, History]:  # fmt: skip
     """Train a network for `config.epochs`; returns it, and what each epoch came to. The last weights stay.
 
@@ -45,7 +45,7 @@ def fit(
         model = build()
     whole = devices.compiles_epochs()
     batches = Batches(train, config, None if whole else teacher)
-    progress = Progress(config.epochs, len(batches), out)
+    progress = Progress(config.epochs, len(batches))
     watching = [progress, *callbacks]
     with giving_logits(model):
         if whole:
@@ -186,16 +186,16 @@ def as_csv(history: History) -> str:
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """A bar with rate and time left on a terminal, and one line an epoch anywhere."""
 
-    def __init__(self, epochs: int, steps: int, out: TextIO) -> None:
+    def __init__(self, epochs: int, steps: int) -> None:
         super().__init__()
-        self.epochs, self.steps, self.out = epochs, steps, out
+        self.epochs, self.steps = epochs, steps
         self.seconds: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.started = time.perf_counter()
         self.bar = tqdm(
             total=self.steps, desc=f"epoch {epoch + 1}/{self.epochs}", unit="step",
-            file=self.out, leave=False, disable=not self.out.isatty(),
+            leave=False, disable=None,  # on anything but a terminal
         )  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -211,5 +211,5 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no 
             f"  training accuracy {figures['accuracy']:.4f} loss {figures['loss']:.4f}"
             f"  validation accuracy {figures['val_accuracy']:.4f} loss {figures['val_loss']:.4f}"
             f"  {self.seconds[-1]:.1f} s",
-            file=self.out, flush=True,
+            file=sys.stderr, flush=True,
         )  # fmt: skip

@@ -21,9 +21,9 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, TypeVar
 
 from digits import bundle
 from digits.bundle import Manifest
@@ -44,7 +44,6 @@ SHARED_GPU = {
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }  # else the first has it all
 
-T = TypeVar("T")
 Task = Callable[[int, Path], int]  # a seed and its folder to an exit code; run in a process of its own
 
 
@@ -63,9 +62,7 @@ def main(arguments: list[str]) -> int:
     own, flags, first = parsed(arguments)
     seeds = range(first, first + own.seeds)
     make_folders(own.output, seeds)
-    at_once = min(own.at_once, len(seeds)) or together(
-        len(seeds), cores(), memory(), lambda: asked_aside(sees_accelerator)
-    )
+    at_once = min(own.at_once, len(seeds)) or together(len(seeds), cores(), memory(), sees_accelerator)
     say(f"{len(seeds)} seeds, {at_once} at once; {own.output}/seed-*/{LOG} have what they print")
     runs: list[Run] = []
     code = INTERRUPTED
@@ -131,17 +128,17 @@ def together(seeds: int, cores: int, memory: int, sees_gpu: Callable[[], bool]) 
 
 
 def sees_accelerator() -> bool:
+    """Ask Keras, in a process that ends with its answer, and so keeps nothing of a GPU from the trainings."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as aside:
+        return aside.submit(keras_sees_accelerator).result()
+
+
+def keras_sees_accelerator() -> bool:
     silence_imports()
     os.environ.update(SHARED_GPU)
     from trainer import devices
 
     return bool(devices.accelerators())
-
-
-def asked_aside(question: Callable[[], T]) -> T:
-    """Ask in a process that ends with its answer, and so keeps nothing of a GPU from the trainings."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as aside:
-        return aside.submit(question).result()
 
 
 # --- running ------------------------------------------------------------------------------------
@@ -159,34 +156,46 @@ class Training:
         return train([*self.flags, "--force", "--seed", str(seed), "--output", str(folder)])
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A training that runs, on the cores of its place; `before` are the versions that were in its folder."""
+
+    seed: int
+    process: SpawnProcess
+    place: set[int]
+    before: set[str]
+
+
 def side_by_side(task: Task, seeds: Sequence[int], output: Path, at_once: int) -> Generator[Run, None, None]:
     """Run a task for each seed in processes, some at once; yields what becomes of them, the first to end first.
 
     The folders of the seeds are there. When the iteration ends, however, none of them runs any more.
     """
-    spawn = get_context("spawn")
     waiting, places = deque(seeds), deque(shares(at_once))
-    running: dict[int, tuple[int, Any, Any, set[str]]] = {}  # by sentinel: seed, process, its cores, versions before
+    running: list[Started] = []
     try:
         while waiting or running:
             while waiting and places:
-                seed, place = waiting.popleft(), places.popleft()
-                folder = folder_of(output, seed)
-                process = spawn.Process(target=work, args=(task, seed, folder, place, os.getpid()))
-                before = set(bundle.versions(folder))
-                process.start()
-                running[process.sentinel] = (seed, process, place, before)
-            for sentinel in wait(list(running)):
-                assert isinstance(sentinel, int)  # noqa: S101  # for mypy: it may be a socket elsewhere
-                seed, process, place, before = running.pop(sentinel)
-                process.join()
-                places.append(place)
-                yield outcome(seed, folder_of(output, seed), before, process.exitcode)
+                running.append(start(task, waiting.popleft(), output, places.popleft()))
+            ready = wait([one.process.sentinel for one in running])
+            for ended in [one for one in running if one.process.sentinel in ready]:
+                running.remove(ended)
+                ended.process.join()
+                places.append(ended.place)
+                yield outcome(ended.seed, folder_of(output, ended.seed), ended.before, ended.process.exitcode)
     finally:
-        for _, process, _, _ in running.values():
-            process.terminate()
-        for _, process, _, _ in running.values():
-            process.join()
+        for left in running:
+            left.process.terminate()
+        for left in running:
+            left.process.join()
+
+
+def start(task: Task, seed: int, output: Path, place: set[int]) -> Started:
+    folder = folder_of(output, seed)
+    before = set(bundle.versions(folder))
+    process = get_context("spawn").Process(target=work, args=(task, seed, folder, place, os.getpid()))
+    process.start()
+    return Started(seed, process, place, before)
 
 
 def folder_of(output: Path, seed: int) -> Path:
