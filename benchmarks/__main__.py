@@ -100,7 +100,7 @@ def add_url(command: argparse.ArgumentParser) -> None:
 
 
 def add_output(command: argparse.ArgumentParser, name: str) -> None:
-    """Add where things lie."""
+    """Add the folder of environments, and the file for what is measured."""
     folder = Path(os.environ.get("BENCH_DIR", ".bench"))
     command.add_argument("--environments", type=Path, default=folder, help=f"folder of them (default: {folder})")
     output = folder / f"{name}-{date.today().isoformat()}.json"

@@ -3,12 +3,11 @@
     pixels -> thinner or thicker -> slanted, stretched, bent -> blurred, coarser -> fainter or fuller
            -> hidden in part -> noisy -> floats
 
-Every function takes and returns (n, 28, 28) floats in [0, 1]. All chance comes from the generator
-that is given. Arrays are NumPy's, or those of any library with its names and the array API (JAX), for
-a device varies a whole epoch in the time that the processor takes for a batch. What is drawn here is
-what other collections of digits differ in: the slant and the proportions, the width of strokes, the
-number of dots. The ranges were chosen by looking at results, and by the validation set; none was
-fitted to anything.
+Each step takes (n, 28, 28) floats and returns such, in [0, 1] at both ends. All chance comes from the
+generator that is given. Arrays are NumPy's, or those of any library with its names and the array API
+(JAX), for a device varies a whole epoch in the time that the processor takes for a batch. What is varied
+is what other collections of digits differ in: the slant and the proportions, the width of strokes, the
+number of dots. The ranges were chosen by eye and by the validation set; none was searched for.
 """
 
 from __future__ import annotations
@@ -67,16 +66,16 @@ def augment(pixels: Pixels, random: Chance, variation: Variation) -> Floats:
     varied = bend(vary_strokes(plain, random, strength), extents(pixels), random, strength, variation.moved)
     varied = vary_ink(coarsen(blur(varied, random, strength), random, strength), random, strength)
     varied = add_noise(hide(varied, random, variation.hidden), random, strength)
-    return library(plain).where(among(len(pixels), variation.share, random), varied, plain)
+    return namespace_of(plain).where(among(len(pixels), variation.share, random), varied, plain)
 
 
-def library(x: Any) -> Any:
-    """Return NumPy, or whatever has the functions for an array; the function of it that all of them know."""
+def namespace_of(x: Any) -> Any:
+    """Return the array namespace of x: NumPy, or jax.numpy."""
     return x.__array_namespace__()
 
 
 def as_pixels(varied: Floats) -> Any:
-    return library(varied).rint(varied * 255).astype(np.uint8)
+    return namespace_of(varied).rint(varied * 255).astype(np.uint8)
 
 
 def among(n: int, share: float, random: Chance) -> Any:
@@ -91,7 +90,7 @@ def floats(low: float, high: float, n: int, random: Chance) -> Floats:
 
 def shifted(x: Floats, down: int, right: int) -> Floats:
     """Move images by a pixel at most in each direction; paper follows."""
-    padded = library(x).pad(x, ((0, 0), (1, 1), (1, 1)))
+    padded = namespace_of(x).pad(x, ((0, 0), (1, 1), (1, 1)))
     return padded[:, 1 - down : 1 - down + SIDE, 1 - right : 1 - right + SIDE]
 
 
@@ -108,7 +107,7 @@ def binomial(x: Floats) -> Floats:
 
 def vary_strokes(x: Floats, random: Chance, strength: float) -> Floats:
     """Make strokes wider in three of ten images, and finer in two, by up to half a pixel on both sides."""
-    xp, n = library(x), len(x)
+    xp, n = namespace_of(x), len(x)
     which, much = random.random((n, 1, 1)), floats(0, strength / 2, n, random)
     around = cross(x)
     wider, finer = reduce(xp.maximum, around), reduce(xp.minimum, around)
@@ -119,7 +118,7 @@ def vary_strokes(x: Floats, random: Chance, strength: float) -> Floats:
 def extents(pixels: Pixels) -> Any:
     """Return (n, 2): how many rows and columns of each image have ink."""
     rows, columns = pixels.max(2) > 60, pixels.max(1) > 60
-    return library(pixels).stack([SIDE - row.argmax(1) - row[:, ::-1].argmax(1) for row in (rows, columns)], 1)
+    return namespace_of(pixels).stack([SIDE - row.argmax(1) - row[:, ::-1].argmax(1) for row in (rows, columns)], 1)
 
 
 def bend(x: Floats, extent: Any, random: Chance, strength: float, moved: float) -> Floats:
@@ -135,7 +134,7 @@ def bend(x: Floats, extent: Any, random: Chance, strength: float, moved: float) 
 
 def scales(extent: Any, random: Chance, strength: float) -> Any:
     """Return (n, 2) factors for rows and columns; a share makes the digit fill its box."""
-    xp, n = library(extent), len(extent)
+    xp, n = namespace_of(extent), len(extent)
     size, aspect = strength * random.uniform(*GROWTH, n), strength * random.uniform(-ASPECT, ASPECT, n)
     free = [xp.minimum(xp.exp(factor), 1.25) for factor in (size - aspect, size + aspect)]
     high, wide = random.uniform(0.8, 1.05, n) * BOX_SIDE, random.uniform(0.55, 1.05, n) * BOX_SIDE
@@ -146,7 +145,7 @@ def scales(extent: Any, random: Chance, strength: float) -> Any:
 
 def origins(scale: Any, random: Chance, strength: float) -> Any:
     """Return (n, 2, 2) matrices from where a pixel shall be to where it comes from."""
-    xp, n = library(scale), len(scale)
+    xp, n = namespace_of(scale), len(scale)
     angle = strength * xp.radians(xp.clip(random.normal(0, TURN, n), -20, 20))
     slant = strength * random.uniform(-SLANT, SLANT, n)
     cos, sin = xp.cos(angle), xp.sin(angle)
@@ -162,7 +161,7 @@ def line_weights(points: int) -> NDArray[np.float64]:
 
 def sample(x: Floats, places: Any) -> Floats:
     """Return the images at (n, 2, 784) places between their pixels, bilinearly; around them is paper."""
-    xp, n, wide = library(x), len(x), SIDE + 3
+    xp, n, wide = namespace_of(x), len(x), SIDE + 3
     flat = xp.pad(x, ((0, 0), (1, 2), (1, 2))).reshape(-1)
     rows, columns = (xp.clip(places[:, axis], -1, SIDE) + 1 for axis in (0, 1))
     top, left = rows.astype(np.int32), columns.astype(np.int32)
@@ -175,7 +174,7 @@ def sample(x: Floats, places: Any) -> Floats:
 
 def blur(x: Floats, random: Chance, strength: float) -> Floats:
     """Blur a share of the images, and make their ink bright again, more or less."""
-    xp, n = library(x), len(x)
+    xp, n = namespace_of(x), len(x)
     soft = sum(shifted(x, dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)) * np.float32(1 / 9)
     bright = xp.minimum(soft * floats(1, 2, n, random), 1)
     return xp.where(among(n, strength * BLURRED, random), bright, x)
@@ -183,14 +182,14 @@ def blur(x: Floats, random: Chance, strength: float) -> Floats:
 
 def coarsen(x: Floats, random: Chance, strength: float) -> Floats:
     """See a share of the images in dots that are black or white, half of them blurred again."""
-    xp, n = library(x), len(x)
+    xp, n = namespace_of(x), len(x)
     dots = (binomial(x) > random.uniform(0.25, 0.6, (n, 1, 1))).astype(np.float32)
     seen = xp.where(among(n, 0.5, random), dots, binomial(dots))
     return xp.where(among(n, strength * COARSE, random), seen, x)
 
 
 def vary_ink(x: Floats, random: Chance, strength: float) -> Floats:
-    xp = library(x)
+    xp = namespace_of(x)
     return xp.clip(x, 0, 1) ** xp.exp(floats(-strength * GAMMA, strength * GAMMA, len(x), random))
 
 
@@ -200,11 +199,11 @@ def hide(x: Floats, random: Chance, share: float) -> Floats:
     corner = random.integers(4, SIDE - 4 - PATCH + 1, (2, n, 1))
     rows, columns = (corner <= np.arange(SIDE)) & (np.arange(SIDE) < corner + PATCH)  # (n, 28) each
     patch = rows[:, :, np.newaxis] & columns[:, np.newaxis] & among(n, share, random)
-    return library(x).where(patch, np.float32(0), x)
+    return namespace_of(x).where(patch, np.float32(0), x)
 
 
 def add_noise(x: Floats, random: Chance, strength: float) -> Floats:
     """Add what a camera adds in poor light to a share of the images."""
-    xp, n = library(x), len(x)
+    xp, n = namespace_of(x), len(x)
     noise = floats(0, NOISE, n, random) * random.normal(0, 1, x.shape).astype(np.float32)
     return xp.where(among(n, strength * NOISY, random), xp.clip(x + noise, 0, 1), x)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from digits.image import Pixels
 from digits.sizes import CLASSES
 from trainer import pen
-from trainer.augment import Chance, as_pixels, augment, library
+from trainer.augment import Chance, as_pixels, augment, namespace_of
 from trainer.config import Config
 from trainer.dataset import Labels, Part
 from trainer.outliers import outliers
@@ -67,7 +67,7 @@ def composed(
     digits: Pixels, labels: Labels, none: Pixels, random: Chance, config: Config, teacher: Teacher | None
 ) -> tuple[Any, Any]:
     """Return images and targets, (n, 28, 28, 1) and (n, 11), of digits and then of images that have none."""
-    xp = library(digits)
+    xp = namespace_of(digits)
     x = augment(xp.concatenate([digits, none]), random, config.variation)
     targets = smoothed(one_hot(labels), config.label_smoothing)
     if teacher is not None:
@@ -87,7 +87,7 @@ def with_drawn(part: Part, share: float, random: np.random.Generator) -> Part:
 
 def one_hot(labels: Labels) -> Targets:
     """Return (n, 11) targets; the last of them is the label of no digit."""
-    return library(labels).eye(CLASSES + 1, dtype=np.float32)[labels]
+    return namespace_of(labels).eye(CLASSES + 1, dtype=np.float32)[labels]
 
 
 def smoothed(targets: Targets, share: float) -> Targets:
@@ -103,7 +103,7 @@ def softened(probabilities: Any) -> Any:
 
 
 def with_no_digit(probabilities: Any) -> Targets:
-    return library(probabilities).pad(probabilities, ((0, 0), (0, 1)))
+    return namespace_of(probabilities).pad(probabilities, ((0, 0), (0, 1)))
 
 
 def network_input(pixels: Pixels) -> NDArray[np.float32]:

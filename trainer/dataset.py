@@ -1,6 +1,6 @@
 """Load labelled digits, check them, and hold a validation set out.
 
-    .npz | folder of IDX files | of images by class | of images with labels.csv  ->  Arrays  ->  split  ->  Dataset
+    .npz | folder of IDX files | of images by class | of images with labels.csv  ->  two parts  ->  Dataset
 
 Whatever is wrong with the files is said in one sentence that names the file: `BadData`. This
 module knows nothing of networks.
@@ -265,7 +265,7 @@ def iterate_table(table: Path) -> Iterator[tuple[Pixels, int]]:
     for row in read_rows(table):
         name, label = row["file"] or "", row["label"] or ""
         if label not in {str(digit) for digit in range(CLASSES)}:
-            raise BadData(f"{table}: the label of {name} is {label!r}; to train takes one digit for each image")
+            raise BadData(f"{table}: the label of {name} is {label!r}; training needs one digit per image")
         yield read_image(table.parent / name), int(label)
 
 
