@@ -11,7 +11,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from benchmarks import ablation, accuracy, material, peers, rendered, report, results, sprint, steps, throughput
+from benchmarks import ablation, accuracy, client, material, peers, rendered, report, results, sprint, steps
 from benchmarks.load import require_wrk
 from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     add_evaluate(commands.add_parser("evaluate", help="ask a running service about labelled images"))
     comparing = commands.add_parser("client", help="send a running service arrays through the client, and by curl")
     comparing.add_argument("--rounds", type=int, default=5)
-    comparing.set_defaults(do=lambda given: print(throughput.compare(given.url, given.rounds)))
+    comparing.set_defaults(do=lambda given: print(client.compare(given.url, given.rounds)))
     add_url(comparing)
     ablating = commands.add_parser("ablation", help="what each step of reading gives, on the model that is served")
     ablating.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
@@ -125,8 +125,8 @@ def do_soak(given: argparse.Namespace) -> None:
 
 
 def do_evaluate(given: argparse.Namespace) -> None:
-    with Client(given.url) as client:
-        measured = [accuracy.measure(client, path) for path in given.sets]
+    with Client(given.url) as asked:
+        measured = [accuracy.measure(asked, path) for path in given.sets]
     print(accuracy.report(measured))
     if given.json:
         given.json.write_text(json.dumps(accuracy.facts(measured), indent=1) + "\n")

@@ -1,81 +1,71 @@
-"""Ask a server, and compare what it says with ONNX Runtime's answers."""
+"""How many arrays a second go through `Client`, beside curl, which only carries the same bodies there and back.
+
+All ask the same running service, in interleaved rounds. curl parses no answer and makes no predictions.
+"""
 
 from __future__ import annotations
 
-import http.client
+import io
+import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
 
 import numpy as np
 
-from benchmarks.material import Material
-from benchmarks.peer import Probabilities, Request
-from benchmarks.server import Server
+from digits.image import Pixels
+from digits_client import Client
+from digits_client._calls import AT_ONCE
+from digits_client._requests import MOST_IMAGES
+from trainer.dataset import MNIST
 
-TOLERANCE = 1e-4  # of each of the ten probabilities
-READY_SECONDS = 120
-TIMEOUT = 30
-TOGETHER = 16  # requests at once, so that those who batch do
-CHECKED = {"batch": 8, "json": 48, "png": 48, "hello": 16}
-
-
-class WrongAnswer(Exception):
-    """The server answered, but not what ONNX Runtime says."""
+TYPE = "Content-Type: application/x-npy"
+TOLD = ["-sS", "-o", "/dev/null", "-w", "%{http_code}\\n", "-H", TYPE]
+LOOP = 'for body in *.npy; do curl "$@" --data-binary "@$body"; done'
+PARALLEL = ["curl", "-sS", "--parallel", "--parallel-max", str(AT_ONCE), "--config", "requests"]
 
 
-class Client:
-    def __init__(self, server: Server, material: Material) -> None:
-        self.server = server
-        self.material = material
-        self.requests = cache(self._requests)
-
-    def _requests(self, workload: str) -> Sequence[Request]:
-        return [self.server.peer.exchanges[workload].build(pixels) for pixels in self.material.inputs[workload]]
-
-    def ask(self, workload: str, index: int) -> None:
-        """Send one request on a connection of its own. Raises `WrongAnswer`, `OSError` and `HTTPException`."""
-        status, body = send(self.server.port, self.requests(workload)[index])
-        if status != 200:
-            raise WrongAnswer(f"{workload}: {status} {body[:200]!r}")
-        read = self.server.peer.exchanges[workload].read
-        if read:
-            compare(read(body), self.material.expected[workload][index])
-
-    def check(self, workload: str) -> None:
-        """Ask many times, a few at once. Raises what `ask` does."""
-        count = len(self.requests(workload))
-        with ThreadPoolExecutor(TOGETHER) as pool:
-            list(pool.map(lambda index: self.ask(workload, index % count), range(CHECKED[workload])))
-
-    def first_answer(self) -> float:
-        """Return the seconds from the start of the process to its first right answer. Raises `TimeoutError`."""
-        workload, last = next(iter(self.server.peer.exchanges)), ""
-        self.requests(workload)  # built now, not on its time
-        while time.perf_counter() - self.server.started < READY_SECONDS and self.server.process.poll() is None:
-            try:
-                self.ask(workload, 0)
-                return time.perf_counter() - self.server.started
-            except (OSError, http.client.HTTPException, WrongAnswer) as exc:
-                last = str(exc)
-                time.sleep(0.01)
-        raise TimeoutError(f"no right answer came: {last}\n{self.server.log}")
+def compare(url: str, rounds: int) -> str:
+    """Return a table of arrays a second: median, lowest and highest. Raises `DigitsError` and `CalledProcessError`."""
+    with np.load(MNIST) as archive:
+        pixels: Pixels = archive["x_test"]
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as place, Client(url) as client:
+        folder, address = Path(place), f"{url.rstrip('/')}/predict"
+        write_bodies(pixels, folder, address)
+        contenders: Mapping[str, Callable[[], object]] = {
+            "`Client.predict`": lambda: client.predict(pixels),
+            "`Client.probabilities`": lambda: client.probabilities(pixels),
+            "curl, a process for each request": lambda: curl(["bash", "-c", LOOP, "curl", *TOLD, address], folder),
+            f"curl, one process, {AT_ONCE} requests at once": lambda: curl(PARALLEL, folder),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in contenders}
+        for turn in range(1 + rounds):
+            for name, contend in contenders.items():
+                started = time.perf_counter()
+                contend()
+                rates[name] += [len(pixels) / (time.perf_counter() - started)] if turn else []  # the first warms up
+    rows = [f"| {name} | {median(all_):,.0f} ({min(all_):,.0f} to {max(all_):,.0f}) |" for name, all_ in rates.items()]
+    return "\n".join([f"| {len(pixels):,} arrays, {rounds} rounds | arrays/s |", "| --- | --- |", *rows])
 
 
-def send(port: int, request: Request) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-    try:
-        connection.request(request.method, request.path, request.body or None, dict(request.headers))
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
+def write_bodies(pixels: Pixels, folder: Path, address: str) -> None:
+    """Write the bodies that `Client` sends, and what tells curl to send them."""
+    sections = []
+    for start in range(0, len(pixels), MOST_IMAGES):
+        body = io.BytesIO()
+        np.save(body, pixels[start : start + MOST_IMAGES])
+        (folder / f"{start:05}.npy").write_bytes(body.getvalue())
+        sections.append(
+            f'url = "{address}"\ndata-binary = "@{start:05}.npy"\nheader = "{TYPE}"\n'
+            'output = "/dev/null"\nwrite-out = "%{http_code}\\n"\n'
+        )
+    (folder / "requests").write_text("next\n".join(sections))
 
 
-def compare(got: Probabilities, expected: Probabilities) -> None:
-    """Raises `WrongAnswer` unless the probabilities are close and the digits the same."""
-    if got.shape != expected.shape or not np.abs(got - expected).max() <= TOLERANCE:  # nor when it is NaN
-        raise WrongAnswer(f"{got[:1].tolist()} instead of {expected[:1].tolist()}")
-    if (got.argmax(1) != expected.argmax(1)).any():
-        raise WrongAnswer("other digits")
+def curl(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    sent = len(list(folder.glob("*.npy")))
+    if done.stdout.split() != ["200"] * sent:
+        raise ValueError(f"curl was answered {sorted(set(done.stdout.split()))} to {sent} requests: {done.stderr}")

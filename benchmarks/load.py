@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.client import TIMEOUT, Client
+from benchmarks.asking import TIMEOUT, Asker
 from benchmarks.material import BATCH
 from benchmarks.processes import Usage
 from benchmarks.results import Live, Try, percentile
@@ -36,20 +36,20 @@ def require_wrk() -> str:
     return path
 
 
-def measure(client: Client, workload: str, connections: int, seconds: int) -> Try:
+def measure(asker: Asker, workload: str, connections: int, seconds: int) -> Try:
     """Warm up, then load."""
     images = BATCH if workload == "batch" else 1
     checked: list[str | None] = []
     probed: list[float | None] = []
-    wrk(client, workload, connections, max(1, seconds // 4))
+    wrk(asker, workload, connections, max(1, seconds // 4))
     with ExitStack() as stack:
         if connections > 1:  # a second one would be company for the only one
-            stack.enter_context(meanwhile(lambda stop: check(client, workload, checked, stop)))
-        if client.server.peer.liveness and f"{workload}@{connections}" == PROBED:
-            stack.enter_context(meanwhile(lambda stop: probe(client, probed, stop)))
-        pids = client.server.pids
+            stack.enter_context(meanwhile(lambda stop: check(asker, workload, checked, stop)))
+        if asker.server.peer.liveness and f"{workload}@{connections}" == PROBED:
+            stack.enter_context(meanwhile(lambda stop: probe(asker, probed, stop)))
+        pids = asker.server.pids
         before = Usage.now(pids)
-        done = wrk(client, workload, connections, seconds)
+        done = wrk(asker, workload, connections, seconds)
         used = Usage.now(pids) - before
     answered = done["requests"] * images
     tried: Try = done | {
@@ -66,11 +66,11 @@ def measure(client: Client, workload: str, connections: int, seconds: int) -> Tr
     return tried | {"live": summary(probed)} if probed else tried
 
 
-def wrk(client: Client, workload: str, connections: int, seconds: int) -> Any:
+def wrk(asker: Asker, workload: str, connections: int, seconds: int) -> Any:
     """Replay the requests of a workload, and return what load.lua prints."""
-    port, file = client.server.port, client.server.work / f"{workload}.requests"
+    port, file = asker.server.port, asker.server.work / f"{workload}.requests"
     if not file.exists():
-        wires = [request.wire(port) for request in client.requests(workload)]
+        wires = [request.wire(port) for request in asker.requests(workload)]
         file.write_bytes(b"".join(b"%d\n%s" % (len(wire), wire) for wire in wires))
     done = subprocess.run(
         [require_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", f"--timeout={TIMEOUT}s", "-s", SCRIPT,
@@ -93,24 +93,24 @@ def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
         thread.join()
 
 
-def check(client: Client, workload: str, checked: list[str | None], stop: threading.Event) -> None:
+def check(asker: Asker, workload: str, checked: list[str | None], stop: threading.Event) -> None:
     """Compare an answer now and then, and note what was wrong with it."""
-    choices = range(len(client.requests(workload)))
+    choices = range(len(asker.requests(workload)))
     while not stop.wait(CHECK_EVERY):
         try:
-            client.ask(workload, random.choice(choices))  # noqa: S311
+            asker.ask(workload, random.choice(choices))  # noqa: S311
             checked.append(None)
         except Exception as exc:  # whatever it is, it is no right answer
             checked.append(f"{type(exc).__name__}: {exc}"[:200])
 
 
-def probe(client: Client, probed: list[float | None], stop: threading.Event) -> None:
+def probe(asker: Asker, probed: list[float | None], stop: threading.Event) -> None:
     """Ask for a sign of life at a steady pace, and note how long after it was due each came, if it did."""
-    connection = http.client.HTTPConnection("127.0.0.1", client.server.port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection("127.0.0.1", asker.server.port, timeout=TIMEOUT)
     due = time.perf_counter()
     while not stop.wait(max(0.0, due - time.perf_counter())):
         try:
-            connection.request("GET", str(client.server.peer.liveness))
+            connection.request("GET", str(asker.server.peer.liveness))
             response = connection.getresponse()
             response.read()
             probed.append(time.perf_counter() - due if response.status == 200 else None)

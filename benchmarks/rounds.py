@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import processes
-from benchmarks.client import Client
+from benchmarks.asking import Asker
 from benchmarks.load import measure, wrk
 from benchmarks.material import BATCH, ROOT, Material
 from benchmarks.peer import Peer
@@ -69,19 +69,19 @@ def life(peer: Peer, plan: Plan, material: Material, installed: int) -> Run:
     try:
         before = Usage.now()
         with serve(peer, material, plan.environments) as server:
-            client = Client(server, material)
-            run["start"] = client.first_answer()
+            asker = Asker(server, material)
+            run["start"] = asker.first_answer()
             run["starting"] = by_others(Usage.now(server.pids) - before)
             workloads = [name for name in peer.exchanges if name in (*plan.workloads, "hello")]
             for workload in workloads:
-                client.check(workload)
-            wrk(client, next(iter(peer.exchanges)), WARM_UP, 1)
+                asker.check(workload)
+            wrk(asker, next(iter(peer.exchanges)), WARM_UP, 1)
             time.sleep(1)  # for what it puts off
             run["memory"] = {"warm": processes.memory(server.pids)}
             run["processes"] = len(server.pids)
             for workload in workloads:
-                fill(run["cells"], client, workload, plan)
-                client.check(workload)
+                fill(run["cells"], asker, workload, plan)
+                asker.check(workload)
             run["memory"]["loaded"] = processes.memory(server.pids)
     except Exception as exc:  # the others go on
         run["error"] = f"{type(exc).__name__}: {exc}"
@@ -89,10 +89,10 @@ def life(peer: Peer, plan: Plan, material: Material, installed: int) -> Run:
     return run
 
 
-def fill(cells: dict[str, list[Try]], client: Client, workload: str, plan: Plan) -> None:
+def fill(cells: dict[str, list[Try]], asker: Asker, workload: str, plan: Plan) -> None:
     for connections in CONNECTIONS[workload]:
         name = f"{workload}@{connections}"
-        cells[name] = undisturbed(lambda: measure(client, workload, connections, plan.seconds), plan)
+        cells[name] = undisturbed(lambda: measure(asker, workload, connections, plan.seconds), plan)
         print(f"  {name:9}{line(cells[name])}", flush=True)
 
 

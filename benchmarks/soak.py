@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks import processes
-from benchmarks.client import Client
+from benchmarks.asking import Asker
 from benchmarks.load import measure
 from benchmarks.material import Material
 from benchmarks.peers import digits
@@ -29,10 +29,10 @@ def soak(requests: int, material: Material, environments: Path, output: Path) ->
     """Load the service until so many requests are answered; writes the slices, returns what they say."""
     slices: list[Slice] = []
     with serve(digits.PEERS[0], material, environments) as server:
-        client = Client(server, material)
-        client.first_answer()
+        asker = Asker(server, material)
+        asker.first_answer()
         while sum(item["load"]["requests"] for item in slices) < requests:
-            load = measure(client, "json", CONNECTIONS, SLICE)
+            load = measure(asker, "json", CONNECTIONS, SLICE)
             slices.append({"load": load, "memory": processes.memory(server.pids)})
             write(output, slices)
             print(f"{load['rps']:9,.0f} requests/s  {slices[-1]['memory'] / 1e6:6.1f} MB", flush=True)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, peers, rendered, steps, throughput
-from benchmarks.client import WrongAnswer, compare
+from benchmarks import ablation, client, peers, rendered, steps
+from benchmarks.asking import WrongAnswer, compare
 from benchmarks.drawing import number, picture, written
 from benchmarks.peer import post
 from benchmarks.report import Target, best, cell, over_raw, ratio, second_worker, spread, target_row, values
@@ -172,7 +172,7 @@ def test_digits_are_compared_as_they_are_and_drawn(reader: Network) -> None:
 
 
 def test_the_client_and_curl_are_compared_wherever_the_address_ends(server: Server) -> None:
-    told = throughput.compare(f"{server.url}/", rounds=1)
+    told = client.compare(f"{server.url}/", rounds=1)
     assert "| `Client.predict` | " in told
     assert "| curl, a process for each request | " in told
 
