@@ -51,6 +51,13 @@ def test_a_worse_model_does_not_replace_a_better_one_that_is_published_meanwhile
     assert bundle.read_current(tmp_path).version == better.version
 
 
+def test_below_the_target_nothing_is_served_and_the_reason_is_said(tmp_path: Path, h5: bytes) -> None:
+    with pytest.raises(NotServed, match=r"of the test images are right, less than 99\.99%; the bundle is kept as "):
+        publish.publish(offer(h5, lambda _: b""), DATA, Config(output=tmp_path, target_accuracy=0.9999))
+    assert not (tmp_path / bundle.CURRENT).exists()
+    assert len(bundle.versions(tmp_path)) == 1  # for whoever wants to know why
+
+
 def test_whether_there_is_room_for_a_bundle_is_seen_while_another_publishes(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as other, bundle.draft(tmp_path / "models"):
         other.submit(console.check_output, Config(output=tmp_path / "models")).result(timeout=60)
