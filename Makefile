@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export DIGITS_MODELS ?= models
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export BENCH_DIR ?= .bench
-SOURCES := digits service trainer clients benchmarks notebooks tests .ci
+SOURCES := digits service trainer clients benchmarks evaluation notebooks tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
@@ -56,7 +56,7 @@ bench-peers: $(VENV)/dev $(PEERS:%=$(BENCH_DIR)/%/.made)  ## measure it beside o
 	$(BIN)/python -m benchmarks run --peers all $(ARGS)
 
 evaluate: $(VENV)/dev  ## ask the running service about labelled images; ARGS="set.zip --sheet wrong.png"
-	$(BIN)/python -m benchmarks evaluate $(ARGS)
+	$(BIN)/python -m evaluation sets $(ARGS)
 
 lock: $(VENV)/dev  ## pin the newest versions that pyproject.toml allows, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade --generate-hashes \

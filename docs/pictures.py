@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
-from benchmarks.drawing import Paper, lit_from_one_side, number, picture, written
+from evaluation.drawing import Paper, lit_from_one_side, number, picture, written
 from trainer.dataset import MNIST
 
 FOLDER = Path(__file__).parent / "examples"

@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import drawing
 from digits import bundle
+from evaluation import drawing
 from service import schemas
 from service.engine import Engine
 from service.pieces import PIECE

@@ -1,30 +1,19 @@
-"""The arithmetic of the report: which try counts, medians over rounds, ratios within a round, targets; what draws."""
+"""The arithmetic of the report: which try counts, medians over rounds, ratios within a round, targets."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from benchmarks import ablation, client, peers, rendered, steps
+from benchmarks import client, peers
 from benchmarks.asking import WrongAnswer, compare
-from benchmarks.drawing import number, picture, written
 from benchmarks.peer import post
 from benchmarks.report import Target, best, cell, over_raw, ratio, second_worker, spread, target_row, values
 from benchmarks.results import Round, Run, Try, counted, percentile
 from benchmarks.soak import last_to_first
-from digits import network
-from digits.network import Network
-from tests.hostile import encoded
 from tests.models import mnist
-from tests.server import ROOT, Server
+from tests.server import Server
 
 
 def tried(rps: float, **more: Any) -> Try:
@@ -139,58 +128,7 @@ def test_peers_are_chosen_by_name_and_once() -> None:
         peers.choose(["nobody"])
 
 
-# --- reading, step by step ----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def reader(h5: bytes) -> Network:
-    return network.load(h5)
-
-
-@pytest.fixture(scope="module")
-def form() -> Image.Image:
-    return picture(number(list(mnist(3)[0]), np.random.default_rng(0)))
-
-
-def test_every_step_of_one_digit_can_be_left_out(reader: Network) -> None:
-    """Each is looked up by its name in the kernel, which raises `AttributeError` where there is none."""
-    digits = [(picture(written(pixels)), int(label)) for pixels, label in zip(*mnist(5), strict=True)]
-    told = ablation.table(ablation.WITHOUT, {"plain": digits}, partial(ablation.share_right, reader))
-    assert all(f"| {step} |" in told for step in ablation.WITHOUT)
-
-
-def test_every_step_of_numbers_can_be_left_out(reader: Network, form: Image.Image) -> None:
-    samples = [(encoded(form, "PNG"), "721")]
-    told = ablation.table(ablation.WITHOUT_FOR_NUMBERS, {"form": samples}, partial(ablation.share_read, reader))
-    assert all(f"| {step} |" in told for step in ablation.WITHOUT_FOR_NUMBERS)
-
-
-def test_digits_are_compared_as_they_are_and_drawn(reader: Network) -> None:
-    told = rendered.compare(reader, 20)
-    plain = 100 * float((reader(mnist(20)[0]).argmax(1) == mnist(20)[1]).mean())
-    assert told.startswith(f"20 digits: {plain:.2f} % as they are, ")
-
-
 def test_the_client_and_curl_are_compared_wherever_the_address_ends(server: Server) -> None:
     told = client.compare(f"{server.url}/", rounds=1)
     assert "| `Client.predict` | " in told
     assert "| curl, a process for each request | " in told
-
-
-def test_the_steps_of_pictures_are_drawn(reader: Network, form: Image.Image) -> None:
-    one = picture(written(mnist(1)[0][0]))
-    sheet = steps.draw([one, one])
-    assert sheet.size == (2 * steps.SIDE + steps.GAP, 5 * steps.SIDE + 4 * steps.GAP)
-    numbers = steps.draw_numbers([form], reader)
-    assert numbers.width == steps.WIDTH
-    assert numbers.height > 3 * form.height * steps.WIDTH // form.width
-
-
-def test_steps_are_drawn_by_the_model_of_the_project_where_none_is_published(tmp_path: Path) -> None:
-    given = ["steps", "--numbers", str(ROOT / "docs" / "examples" / "form.jpg"), str(tmp_path / "out.png")]
-    environment = os.environ | {"DIGITS_MODELS": str(tmp_path)}
-    command = [sys.executable, "-m", "benchmarks", *given]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    with Image.open(tmp_path / "out.png") as drawn:
-        assert drawn.width == steps.WIDTH

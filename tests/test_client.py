@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 import digits_client
-from benchmarks.drawing import number, picture
 from digits_client import (
     AsyncClient,
     BadAnswer,
@@ -31,6 +30,7 @@ from digits_client import (
     Unavailable,
     Unreachable,
 )
+from evaluation.drawing import number, picture
 from tests.images import mnist, png
 from tests.server import Server, serve
 

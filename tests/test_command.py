@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.drawing import number, picture
 from digits_client.__main__ import main
 from digits_client._output import followed
+from evaluation.drawing import number, picture
 from tests.images import mnist, png
 from tests.server import Server, serve
 

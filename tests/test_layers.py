@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-OURS = {"digits", "service", "trainer", "digits_client", "tests"}
+OURS = {"digits", "service", "trainer", "digits_client", "benchmarks", "evaluation", "tests"}
 MAY_IMPORT = {
     "digits": {"digits"},
     "service": {"digits", "service"},

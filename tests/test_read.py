@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.drawing import number, picture
 from digits import reading
 from digits.errors import BadImage
 from digits.image import Pixels
+from evaluation.drawing import number, picture
 from service import schemas
 from service.read import Budget
 from service.settings import Settings

@@ -10,8 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import drawing
-from benchmarks.drawing import Paper, number, picture
 from digits import convert, pattern, reading
 from digits.cuts import Candidate, Cuts, cut
 from digits.decode import identify
@@ -22,6 +20,8 @@ from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
 from digits.rows import MOST_PIECES, Row, find_rows, inked
 from digits.strokes import components
+from evaluation import drawing
+from evaluation.drawing import Paper, number, picture
 from tests.models import features, mnist
 
 PIXELS, LABELS = mnist(400)
@@ -214,7 +214,7 @@ NUMBERS = ["90210", "1234", "77", "5", "30062", "8816", "440", "2718281", "69", 
     [(lambda paper: paper, 9), (drawing.ruled, 8), (drawing.inverted, 9), (drawing.on_brown, 9)],
 )
 def test_numbers_are_read(network: Network, surround: Callable[[Paper], Paper], least: int) -> None:
-    """With a network that is right about 96 % of digits; `benchmarks evaluate` tells how the real one does."""
+    """With a network that is right about 96 % of digits; `make evaluate` tells how the real one does."""
     read = [texts(network, surround(written(text, seed))) for seed, text in enumerate(NUMBERS)]
     assert sum(found == [text] for found, text in zip(read, NUMBERS, strict=True)) >= least
 

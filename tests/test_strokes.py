@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.drawing import SURROUNDINGS, Paper, framed, picture, written
 from digits import convert, image, strokes
 from digits.ink import otsu, standing_out
 from digits.network import Network
+from evaluation.drawing import SURROUNDINGS, Paper, framed, picture, written
 from tests.models import mnist, templates
 from tests.test_image import distance
 

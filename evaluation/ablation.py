@@ -1,7 +1,7 @@
 """What each step of reading a picture gives: the same pictures, with one step left out at a time.
 
 Runs in this process, on the model that is served: sets of labelled images, and digits that the trainer
-holds out for validation, drawn in the surroundings of `benchmarks.drawing`.
+holds out for validation, drawn in the surroundings of `evaluation.drawing`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from benchmarks.drawing import SURROUNDINGS, picture, written
 from digits import cuts, grey, image, ink, lattice, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
+from evaluation.drawing import SURROUNDINGS, picture, written
 from trainer import dataset
 from trainer.config import Config
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from benchmarks.drawing import picture
 from digits import image
 from digits.decode import identify
 from digits.image import Pixels
 from digits.network import Network
+from evaluation.drawing import picture
 from trainer.dataset import MNIST
 
 QUALITY = 60

@@ -1,21 +1,30 @@
-"""What the service is right about is counted, and what it is wrong about is drawn."""
+"""What is right is counted, what is wrong is drawn, and each step of reading can be left out or looked at."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import accuracy
-from benchmarks.accuracy import Measured
+from digits import network
+from digits.network import Network
 from digits_client import Client, Identity, Prediction, Reading
 from digits_client._evaluate import NONE, as_matrix
 from digits_client._sets import Sample
+from evaluation import ablation, rendered, sets, steps
+from evaluation.drawing import number, picture, written
+from evaluation.sets import Measured
+from tests.hostile import encoded
 from tests.models import mnist, png
-from tests.server import Server
+from tests.server import ROOT, Server
 
 IMAGES, LABELS = mnist(30)
 MODEL = Identity("v1", "ab")
@@ -47,7 +56,7 @@ LETTERS = made("letters", "AE", [digit(None, 0.2), digit(5, 0.3)])
 
 def test_what_is_right_is_told_with_what_chance_allows() -> None:
     """Two of four, and of six digits one left out. The intervals are Wilson's, worked out by hand."""
-    rows = accuracy.report([DIGITS, NUMBERS]).splitlines()[2:4]
+    rows = sets.report([DIGITS, NUMBERS]).splitlines()[2:4]
     assert rows == [
         "| digits | 4 | 50.00% (15.0% to 85.0%) | 1 not_a_digit | 2.5 ms |",
         "| numbers | 2 | 50.00% (9.5% to 90.5%) | 16.67% of characters wrong | 5.0 ms |",
@@ -58,7 +67,7 @@ def test_what_is_right_is_told_with_what_chance_allows() -> None:
 
 
 def test_programs_are_told_the_same() -> None:
-    assert accuracy.facts([DIGITS, NUMBERS]) == {
+    assert sets.facts([DIGITS, NUMBERS]) == {
         "model": {"version": "v1", "sha256": "ab"},
         "sets": [
             {"name": "digits", "images": 4, "right": 2, "seconds": 0.01, "none": {"not_a_digit": 1}},
@@ -69,19 +78,19 @@ def test_programs_are_told_the_same() -> None:
 
 def test_digits_and_letters_are_told_apart_as_often_as_pairs_of_them_are() -> None:
     """Of eight pairs five have the digit above, and one has both alike."""
-    assert "AUROC of 0.6875." in accuracy.report([DIGITS, LETTERS])
-    assert "AUROC" not in accuracy.report([DIGITS])
+    assert "AUROC of 0.6875." in sets.report([DIGITS, LETTERS])
+    assert "AUROC" not in sets.report([DIGITS])
 
 
 def test_a_zip_is_asked_about_and_its_mistakes_are_drawn(server: Server, tmp_path: Path) -> None:
     labels: list[object] = [*map(int, LABELS)]
     labels[0] = 3  # it is a 7
     with Client(server.url) as client:
-        measured = accuracy.measure(client, write_set(tmp_path / "some.zip", labels))
+        measured = sets.measure(client, write_set(tmp_path / "some.zip", labels))
     assert (measured.name, len(measured.samples), measured.wrong[0]) == ("some", 30, 0)
     assert count_of("3", "7", as_matrix(measured)) == ["1"]
-    sheet = accuracy.contact_sheet([measured])
-    assert sheet.size == (10 * accuracy.CELL[0], accuracy.CELL[1])
+    sheet = sets.contact_sheet([measured])
+    assert sheet.size == (10 * sets.CELL[0], sets.CELL[1])
     seen = sheet.crop((75, 16, 75 + 73, 16 + 73)).convert("L")
     assert seen.tobytes() == Image.fromarray(IMAGES[0]).resize((73, 73), Image.Resampling.NEAREST).tobytes()
 
@@ -93,21 +102,72 @@ def count_of(label: str, answer: str, matrix: str) -> list[str]:
 
 def test_numbers_are_read_and_letters_are_asked_about(server: Server, tmp_path: Path) -> None:
     with Client(server.url) as client:
-        numbers = accuracy.measure(client, write_set(tmp_path / "numbers.zip", ["7", "24"]))
-        letters = accuracy.measure(client, write_set(tmp_path / "letters.zip", ["A", "O", "k"]))
+        numbers = sets.measure(client, write_set(tmp_path / "numbers.zip", ["7", "24"]))
+        letters = sets.measure(client, write_set(tmp_path / "letters.zip", ["A", "O", "k"]))
     assert (numbers.are_numbers, letters.are_numbers) == (True, False)
     assert 1 in numbers.wrong  # there is one digit
     assert [sample.label for sample in letters.samples] == ["A", "k"]  # an O may be a 0
-    assert accuracy.contact_sheet([numbers, letters]).size[0] == 10 * accuracy.CELL[0]
+    assert sets.contact_sheet([numbers, letters]).size[0] == 10 * sets.CELL[0]
 
 
 def test_a_set_of_nothing_but_letters_that_may_be_digits_is_none(server: Server, tmp_path: Path) -> None:
     with Client(server.url) as client, pytest.raises(ValueError, match="has no labels but B, I, O"):
-        accuracy.measure(client, write_set(tmp_path / "alike.zip", ["O", "l"]))
+        sets.measure(client, write_set(tmp_path / "alike.zip", ["O", "l"]))
 
 
 @pytest.mark.parametrize(
     ("one", "other", "edits"), [("", "12", 2), ("123", "123", 0), ("8642", "8647", 1), ("12", "312", 1)]
 )
 def test_the_distance_counts_edits(one: str, other: str, edits: int) -> None:
-    assert accuracy.distance(one, other) == accuracy.distance(other, one) == edits
+    assert sets.distance(one, other) == sets.distance(other, one) == edits
+
+
+# --- reading, step by step ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reader(h5: bytes) -> Network:
+    return network.load(h5)
+
+
+@pytest.fixture(scope="module")
+def form() -> Image.Image:
+    return picture(number(list(mnist(3)[0]), np.random.default_rng(0)))
+
+
+def test_every_step_of_one_digit_can_be_left_out(reader: Network) -> None:
+    """Each is looked up by its name in the kernel, which raises `AttributeError` where there is none."""
+    digits = [(picture(written(pixels)), int(label)) for pixels, label in zip(*mnist(5), strict=True)]
+    told = ablation.table(ablation.WITHOUT, {"plain": digits}, partial(ablation.share_right, reader))
+    assert all(f"| {step} |" in told for step in ablation.WITHOUT)
+
+
+def test_every_step_of_numbers_can_be_left_out(reader: Network, form: Image.Image) -> None:
+    samples = [(encoded(form, "PNG"), "721")]
+    told = ablation.table(ablation.WITHOUT_FOR_NUMBERS, {"form": samples}, partial(ablation.share_read, reader))
+    assert all(f"| {step} |" in told for step in ablation.WITHOUT_FOR_NUMBERS)
+
+
+def test_digits_are_compared_as_they_are_and_drawn(reader: Network) -> None:
+    told = rendered.compare(reader, 20)
+    plain = 100 * float((reader(mnist(20)[0]).argmax(1) == mnist(20)[1]).mean())
+    assert told.startswith(f"20 digits: {plain:.2f} % as they are, ")
+
+
+def test_the_steps_of_pictures_are_drawn(reader: Network, form: Image.Image) -> None:
+    one = picture(written(mnist(1)[0][0]))
+    sheet = steps.draw([one, one])
+    assert sheet.size == (2 * steps.SIDE + steps.GAP, 5 * steps.SIDE + 4 * steps.GAP)
+    numbers = steps.draw_numbers([form], reader)
+    assert numbers.width == steps.WIDTH
+    assert numbers.height > 3 * form.height * steps.WIDTH // form.width
+
+
+def test_steps_are_drawn_by_the_model_of_the_project_where_none_is_published(tmp_path: Path) -> None:
+    given = ["steps", "--numbers", str(ROOT / "docs" / "examples" / "form.jpg"), str(tmp_path / "out.png")]
+    environment = os.environ | {"DIGITS_MODELS": str(tmp_path)}
+    command = [sys.executable, "-m", "evaluation", *given]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    with Image.open(tmp_path / "out.png") as drawn:
+        assert drawn.width == steps.WIDTH
