@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     comparing.set_defaults(do=lambda given: print(client.compare(given.url, given.rounds)))
     url = os.environ.get("DIGITS_URL", "http://localhost:8000")
     comparing.add_argument("--url", default=url, help="where the service is")
-    sprinting = commands.add_parser("sprint", help="how soon a network reads 99 % on a GPU")
+    sprinting = commands.add_parser("sprint", help="how soon a network reads 99 %% on a GPU")
     sprinting.add_argument("--seeds", type=int, default=50)
     sprinting.set_defaults(do=lambda given: print(sprint.sprint(given.seeds)))
     reporting = commands.add_parser("report", help="print the tables of a run")

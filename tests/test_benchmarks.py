@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import client, peers
+from benchmarks.__main__ import parser
 from benchmarks.asking import WrongAnswer, compare
 from benchmarks.peer import post
 from benchmarks.report import Target, best, cell, over_raw, ratio, second_worker, spread, target_row, values
@@ -119,6 +120,11 @@ def test_a_request_is_whole_on_the_wire() -> None:
     assert post("/predict", b"abc", "image/png").wire(80) == (
         b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:80\r\nContent-Type: image/png\r\nContent-Length: 3\r\n\r\nabc"
     )
+
+
+def test_help_names_every_command() -> None:
+    told = parser().format_help()
+    assert all(f"\n    {command} " in told for command in ("run", "report", "chart", "soak", "client", "sprint"))
 
 
 def test_peers_are_chosen_by_name_and_once() -> None:
