@@ -15,7 +15,7 @@ import pytest
 
 from digits_client import Client
 from digits_client.__main__ import main
-from digits_client._evaluate import NONE, evaluate, interval
+from digits_client._evaluate import NONE, evaluate, interval, is_number
 from digits_client._sets import opened
 from tests.images import mnist, png
 from tests.server import Server
@@ -52,6 +52,10 @@ def labels_in(path: Path) -> list[tuple[str, str]]:
     with opened(path) as samples:
         assert all(sample.load() is not None for sample in samples)
         return [(sample.name.rpartition("/")[2], sample.label) for sample in samples]
+
+
+def test_a_label_is_a_number_if_it_could_be_the_answer() -> None:
+    assert [label for label in ("7", "042", "", "A", "-1", "7a", "²", "٣") if is_number(label)] == ["7", "042"]
 
 
 def test_a_set_is_the_same_in_any_form(tmp_path: Path) -> None:

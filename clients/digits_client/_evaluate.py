@@ -37,7 +37,7 @@ class Evaluation:
 
     @property
     def expected(self) -> list[str]:
-        return [sample.label if sample.label.isdigit() else NONE for sample in self.samples]
+        return [sample.label if is_number(sample.label) else NONE for sample in self.samples]
 
     @property
     def wrong(self) -> list[int]:
@@ -91,11 +91,15 @@ def evaluate(
     `follow` is given the answers as they come, and their number, to pass them on.
     """
     images = (sample.load() for sample in samples)
-    are_numbers = any(len(sample.label) > 1 and sample.label.isdigit() for sample in samples)
+    are_numbers = any(len(sample.label) > 1 and is_number(sample.label) for sample in samples)
     if are_numbers:
         return Evaluation(samples, list(follow(client.read_each(images, threshold=threshold), len(samples))))
     answers = client.predict_each(images, explain=explain, threshold=threshold)
     return Evaluation(samples, list(follow(answers, len(samples))))
+
+
+def is_number(label: str) -> bool:
+    return label.isascii() and label.isdigit()  # "²" and "٣" are digits to Python, and no answers of this service
 
 
 def answer_of(given: Prediction | Reading) -> str:
