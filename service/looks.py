@@ -40,7 +40,7 @@ class Look(Generic[T_co]):
     """How to decode a file: in full, or by a shortcut for files recognised from their bytes."""
 
     whole: Callable[[Image], T_co]  # of a picture that was identified, but not decoded; raises `BadImage`
-    short: Callable[[bytes], T_co | None] = lambda data: None  # likewise
+    short: Callable[[bytes], T_co | None] = lambda data: None  # None if it takes the whole picture; raises `BadImage`
     is_short: Callable[[bytes], bool] = lambda data: False  # and takes no longer than a visit to a thread
     is_slow: bool = False  # tens of milliseconds and more, in threads that nothing else waits for
 

@@ -146,12 +146,7 @@ def parser() -> argparse.ArgumentParser:
     )
     for name, which in (("first", "A"), ("second", "B")):
         made.add_argument(name, metavar=which, help="folder or version of a bundle, folder of models, or .h5 file")
-    made.add_argument(
-        "--models",
-        type=Path,
-        default=Config().output,
-        help="folder in which versions are looked up (default: %(default)s)",
-    )
+    named.add_models(made)
     made.add_argument("--data", type=Path, metavar="PATH", help="as for training")
     asked = "images that both models are asked about; no training knows those of test (default: %(default)s)"
     made.add_argument("--on", choices=("validation", "test"), default="validation", help=asked)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from pathlib import Path
 
 from digits import bundle
 from digits.bundle import Bundle
 from digits.errors import BadBundle
+from trainer.config import Config
 
 
 def find(name: str, models: Path) -> Bundle:
@@ -24,6 +26,12 @@ def find(name: str, models: Path) -> Bundle:
         return bundle.read_bare(path)
     path = path.resolve()  # a bundle knows its version by the name of its folder, which "." has not
     return bundle.read(path) if exists(path / bundle.MANIFEST_NAME) else bundle.read_current(path)
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where versions are looked for."""
+    where = "folder in which versions are looked up (default: %(default)s)"
+    parser.add_argument("--models", type=Path, default=Config().output, help=where)
 
 
 def exists(path: Path) -> bool:

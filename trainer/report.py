@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, cast
 from digits import bundle
 from digits.bundle import Bundle, Manifest
 from trainer import named, plots
-from trainer.config import Config
 from trainer.console import say
 from trainer.errors import DONE, BadInput
 from trainer.evaluate import interval
@@ -343,12 +342,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m trainer report", description="Make the page of a bundle again.")
     where = "file to write the page to; the bundle keeps the page that it has (default: %(default)s)"
     made.add_argument("model", metavar="BUNDLE", help="folder or version of a bundle, or folder of models")
-    made.add_argument(
-        "--models",
-        type=Path,
-        default=Config().output,
-        help="folder in which versions are looked up (default: %(default)s)",
-    )
+    named.add_models(made)
     made.add_argument("--practice", type=Path, metavar="FILE", help="what `make evaluate` wrote with --json")
     made.add_argument("--output", type=Path, default=Path(bundle.REPORT_NAME), help=where)
     return made
