@@ -101,6 +101,14 @@ class Found:
         return Region(self.parting.row, self.parting.cuts(), self.view)
 
 
+class TooMuchWriting(BadImage):
+    """A picture holds more than `MOST_CANDIDATES`, which is known only once so many have been found."""
+
+    def __init__(self) -> None:
+        message = "there is too much writing in the image to be read at once; send a part of it"
+        super().__init__("too_large", message)
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """All that may be a digit in a picture. A place is where a line is: a region, or a given box that is blank."""
@@ -138,7 +146,7 @@ class Survey:
 def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
     """Decode what was identified, and find what may be digits in it, or one number in each of the boxes.
 
-    Raises `BadImage`, also for more than can be looked at in seconds.
+    Raises `BadImage`, and `TooMuchWriting` for more than can be looked at in seconds.
     """
     decoded = decode(identified)
     check_boxes(boxes, decoded.size)
@@ -148,7 +156,7 @@ def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
         places.append(place)
         count += len(place.parting.candidates) if isinstance(place, Found) else 0
         if count > MOST_CANDIDATES:
-            raise BadImage("too_large", "there is too much writing in the image to be read at once; send a part of it")
+            raise TooMuchWriting
     return Survey([place.region() if isinstance(place, Found) else place for place in places])
 
 

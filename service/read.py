@@ -22,7 +22,7 @@ from digits.errors import BadImage
 from digits.image import Pixels
 from digits.network import COLUMNS, Judgements, Probabilities
 from digits.pattern import Pattern
-from digits.reading import Box, Line, ReadDigit, Survey
+from digits.reading import Box, Line, ReadDigit, Survey, TooMuchWriting
 from digits.sizes import SIDE
 from service import wishes
 from service.engine import Engine, Models
@@ -96,12 +96,12 @@ class Budget:
     """What the images of a request may hold together, so that they can be read at once.
 
     They are surveyed in threads, in any order, and charged in their own, so that a request gets the
-    same answer whenever it is sent.
+    same answer whenever it is sent. The first that is too much is the last that is surveyed.
     """
 
     def __init__(self, boxes: Sequence[Box], left: int = MOST_CANDIDATES) -> None:
         self.boxes = boxes
-        self.left = left  # candidates
+        self.left = left  # candidates; below 0 once an image was too much
         self.least = BOX * len(boxes)  # that each image costs
 
     def survey(self, identified: Image) -> Survey:
@@ -111,16 +111,24 @@ class Budget:
         return reading.survey(identified, self.boxes)
 
     def charge(self, survey: Survey | BadImage) -> Survey | BadImage:
-        """Return a survey if there is enough left for it; images that cannot be read cost nothing."""
-        cost = self.least + (0 if isinstance(survey, BadImage) else survey.count)
+        """Return a survey if there is enough left for it; images in which nothing was looked for cost nothing."""
+        cost = self.least + looked_at(survey)
         if cost > self.left:
+            self.left = -1
             return self.exceeded()
-        if isinstance(survey, Survey):
+        if isinstance(survey, Survey | TooMuchWriting):
             self.left -= cost
         return survey
 
     def exceeded(self) -> BadImage:
         return BadImage("too_large", "the request holds too much writing to be read at once; send fewer images")
+
+
+def looked_at(survey: Survey | BadImage) -> int:
+    """Return how many candidates were looked at, whether or not there were too many."""
+    if isinstance(survey, TooMuchWriting):
+        return reading.MOST_CANDIDATES
+    return survey.count if isinstance(survey, Survey) else 0
 
 
 def together(surveys: Sequence[Survey | BadImage]) -> Pixels:

@@ -16,6 +16,7 @@ from PIL import Image
 from digits import reading
 from digits.errors import BadImage
 from digits.image import Pixels
+from digits.reading import TooMuchWriting
 from evaluation.drawing import number, picture
 from service import schemas
 from service.read import Budget
@@ -129,16 +130,28 @@ async def test_numbers_have_a_threshold_of_their_own(serve: Serve, tmp_path: Pat
     assert response.json()["predictions"][0]["digit"] is not None
 
 
-async def test_a_request_with_more_writing_than_can_be_read_loses_only_what_is_too_much() -> None:
+async def test_a_request_with_more_writing_than_can_be_read_loses_the_rest() -> None:
+    survey, broken = reading.survey(Image.open(io.BytesIO(SENT))), BadImage("broken", "")
+    budget = Budget((), 2 * survey.count)
+    charged = [budget.charge(one) for one in (survey, broken, survey, survey, broken)]
+    assert charged[:3] == [survey, broken, survey]
+    assert [one.code for one in charged[3:] if isinstance(one, BadImage)] == ["too_large", "too_large"]
+
+
+def test_nothing_is_looked_for_once_there_was_too_much() -> None:
     survey = reading.survey(Image.open(io.BytesIO(SENT)))
-    assert survey.count > 1
-    less, unread = reading.survey(Image.open(io.BytesIO(png(drawn(ONE[0]))))), BadImage("broken", "")
-    assert less.count < survey.count
-    budget = Budget((), 2 * survey.count + less.count)
-    charged = [budget.charge(one) for one in (survey, unread, survey, survey, less, less)]
-    assert charged[:3] == [survey, unread, survey]
-    assert [one.code for one in charged if isinstance(one, BadImage)] == ["broken", "too_large", "too_large"]
-    assert charged[4] is less
+    budget = Budget((), survey.count - 1)
+    budget.charge(survey)
+    with pytest.raises(BadImage, match="send fewer images"):
+        budget.survey(Image.open(io.BytesIO(SENT)))
+
+
+def test_a_page_that_is_too_much_by_itself_costs_what_was_looked_at() -> None:
+    crowded, survey = TooMuchWriting(), reading.survey(Image.open(io.BytesIO(SENT)))
+    budget = Budget((), 2 * reading.MOST_CANDIDATES + survey.count)
+    charged = [budget.charge(one) for one in (crowded, crowded, survey, crowded)]
+    assert charged[:3] == [crowded, crowded, survey]
+    assert "send fewer images" in str(charged[3])
 
 
 async def test_which_images_are_too_many_depends_on_their_order_alone(published: Path, serve: Serve) -> None:
