@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from digits.frames import without_frames
 from digits.grey import Grey, factor, grey
 from digits.ink import FAINTEST, Mask, along_rows, ink_on_sheet, otsu, quantile
 from digits.rules import without_rules
@@ -155,7 +156,7 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
     threshold = otsu(strength)
     while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
         higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold or not without_edges(strength > higher)[0].any():
+        if higher <= threshold or not without_print(strength > higher).any():
             break  # all of it is as strong, or only a frame is stronger
         threshold = higher
     if not strong.any():
@@ -169,6 +170,11 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
         real[np.argsort(np.where(real, area, 0), kind="stable")[:-MOST_PIECES]] = False
     mask = np.asarray(real[labels])
     return mask, quantile(strength[strong], 0.5), threshold / 2
+
+
+def without_print(mask: Mask) -> Mask:
+    """Remove frames, combs, and the edges of the page."""
+    return without_edges(without_frames(mask))[0]
 
 
 # --- parts --------------------------------------------------------------------------------------
@@ -192,8 +198,8 @@ def marked(strength: Grey) -> Marks:
 
 
 def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
-    """Return the parts of a picture, without ruled lines and edges of the page, and the label of each pixel."""
-    labels, parts = components(without_rules(without_edges(mask)[0]))
+    """Return the parts of a picture, without what is printed, and the label of each pixel."""
+    labels, parts = components(without_rules(without_print(mask)))
     if len(parts) <= MOST_PARTS:
         return parts, labels
     largest = sorted(np.argsort([-part.area for part in parts])[:MOST_PARTS])

@@ -8,6 +8,8 @@ and the same from side to side. A line may slope, bend a little and be broken.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ BRIEF = 1.25  # heights that no stroke of a digit is long
 RULE = 1.6  # times as thick as a stroke a ruled line may be
 UNEVEN = 1.25  # times as thick as it is mostly a ruled line is in places, and a pixel more
 NEAR = 1.5  # pixels at least on both sides of its course in which its own lie
+STROKE = 4  # times as thick as a ruled line a stroke is at most where it crosses it
 BROKEN = 2.0  # pixels of a ruled line that are worth one that is missing from it
 HIDDEN = 0.25  # such pixels that are worth one that a stroke hides
 BENT = 0.4  # such pixels that are worth a step up or down
@@ -36,38 +39,79 @@ Points = tuple[NDArray[np.intp], NDArray[np.intp]]  # their rows and their colum
 Heights = NDArray[np.int32]  # (h, w): for each pixel of ink how many are in its run from top to bottom, 0 for paper
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A thin course of ink from left to right that is nearly straight."""
+
+    left: int  # columns, the second one excluded
+    right: int
+    course: np.polynomial.Polynomial  # the row of its middle, by column
+    thick: float  # pixels, mostly
+    pixels: Points  # of its ink, without that of strokes across it
+
+    @property
+    def length(self) -> int:
+        return self.right - self.left
+
+
 def without_rules(mask: Mask) -> Mask:
     """Remove ruled lines, level and upright ones."""
     parts = components(mask)[1]
     if not parts:
         return mask
-    height, thin = typical_height(parts, mask.shape), max(2, round(RULE * stroke_width(mask)))
+    height, thin = scale_of(mask, parts)
     for _ in range(2):  # level lines first, then, turned, upright ones
         mask = without_level_rules(mask, thin, height).T
     return mask
 
 
+def scale_of(mask: Mask, parts: Sequence[Part]) -> tuple[float, int]:
+    """Return how tall digits are in some ink, about, and how thick a line is at most."""
+    return typical_height(parts, mask.shape), max(2, round(RULE * stroke_width(mask)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which lines are looked for; all in pixels."""
+
+    thin: int  # what they are thick at most
+    long: float  # what they are long at least, with the strokes that hide them
+    seen: float  # and without
+    clear: float  # rows in which there is but one
+    gap: int  # of paper, which they may have
+
+
 def without_level_rules(mask: Mask, thin: int, height: float) -> Mask:
     """Remove what goes from left to right for longer than digits do, mostly on ink that is thin from top to bottom."""
     long = min(LONG * height, max(ACROSS * mask.shape[1], BRIEF * height))
-    if mask.shape[1] < long:
-        return mask
-    runs = column_runs(mask)
-    slim = mask & (runs <= thin)
-    line = on_long_course(mask, slim, thin, height, long)
-    bridge = 4 * thin | 1
-    joined = along_rows(np.minimum, along_rows(np.maximum, line.view(np.uint8), bridge), bridge)
-    labels, parts = components((joined > 0) | line)
     kept = mask.copy()
-    for part, (y, x) in longest(parts, points_of(line, labels, len(parts)), BRIEF * height):
-        columns = np.s_[:, part.left : part.right]
-        kept[columns][rule(y, x - part.left, mask[columns], runs[columns], thin)] = False
+    for line in lines(mask, Wanted(thin, long, BRIEF * height, CLEAR * height, STROKE * thin)):
+        kept[line.pixels] = False
     return kept
+
+
+def lines(mask: Mask, wanted: Wanted) -> list[Line]:
+    """Return the lines from left to right: not too many of them, the longest first."""
+    if mask.shape[1] < wanted.long:
+        return []
+    runs = column_runs(mask)
+    slim = mask & (runs <= wanted.thin)
+    course = on_long_course(mask, slim, wanted)
+    whole = closed(course, wanted.gap) | (closed(course, STROKE * wanted.thin) & mask)
+    labels, parts = components(whole)
+    found = longest(parts, points_of(course, labels, len(parts)), wanted.seen)
+    return [line for part, points in found if (line := traced(part, points, mask, runs, wanted.thin))]
+
+
+def closed(mask: Mask, gap: int) -> Mask:
+    """Close the gaps in rows of ink that have at most so many pixels."""
+    wide = along_rows(np.maximum, mask.view(np.uint8), gap | 1)
+    return along_rows(np.minimum, wide, gap | 1) > 0
 
 
 def longest(parts: list[Part], points: list[Points], least: float) -> list[tuple[Part, Points]]:
     """Return the parts that are so long at least, with their points: not too many of them."""
-    found = [pair for pair in zip(parts, points, strict=True) if pair[0].right - pair[0].left >= least]
+    found = [(p, at) for p, at in zip(parts, points, strict=True) if p.right - p.left >= least and len(at[0])]
     return sorted(found, key=lambda pair: pair[0].left - pair[0].right)[:MOST_RULES]
 
 
@@ -80,31 +124,40 @@ def points_of(line: Mask, labels: NDArray[np.int32], count: int) -> list[Points]
     return list(zip(np.split(y[order], ends)[1:], np.split(x[order], ends)[1:], strict=True))
 
 
-def on_long_course(mask: Mask, slim: Mask, thin: int, height: float, long: float) -> Mask:
+def on_long_course(mask: Mask, slim: Mask, wanted: Wanted) -> Mask:
     """Return the slim ink on the longest course around, if that is so long; what branches off is on a shorter one."""
     gain = np.where(slim, np.float32(1), np.where(mask, np.float32(-HIDDEN), np.float32(-BROKEN)))
     length = on_course(gain.T, BENT)  # (w, h)
-    longest = along_rows(np.maximum, length, round(CLEAR * height) | 1)
-    return np.asarray(slim & ((length >= long) & (length >= longest - 2 * BENT * thin)).T)
+    longest = along_rows(np.maximum, length, round(wanted.clear) | 1)
+    return np.asarray(slim & ((length >= wanted.long) & (length >= longest - 2 * BENT * wanted.thin)).T)
 
 
-def rule(y: NDArray[np.intp], x: NDArray[np.intp], mask: Mask, runs: Heights, thin: int) -> Points:
-    """Return the pixels of a ruled line through most of some points: none, if strokes made these."""
+def traced(part: Part, points: Points, mask: Mask, runs: Heights, thin: int) -> Line | None:
+    """Return the line through most of some points, in the columns of a part: none, if strokes made these."""
+    y, x = points
     there = runs[y, x]
-    thick = thickness(x, there)
+    thick = thickness(x - part.left, there)
     slim = there <= UNEVEN * thick + 1  # and not a stroke that lies along it
-    across = np.arange(mask.shape[1])
-    course = smooth_course(x[slim], y[slim], thin)(across)
-    reach = max(thick, NEAR)
+    course = smooth_course(x[slim], y[slim], thin)
+    place, seen = on_ink(course, part.left, part.right, thick, mask, runs)
+    return Line(part.left, part.right, course, thick, place) if seen >= SEEN else None
+
+
+def on_ink(
+    course: np.polynomial.Polynomial, left: int, right: int, thick: float, mask: Mask, runs: Heights
+) -> tuple[Points, float]:
+    """Return the ink along a course that is no thicker, and in how many of the columns in which none is it is seen."""
+    across = np.arange(left, right)
+    middle, reach = course(across), max(thick, NEAR)
     beside = np.arange(-math.ceil(reach) - 1, math.ceil(reach) + 2)[:, np.newaxis]
-    down = np.clip(np.floor(course), -len(mask), 2 * len(mask)).astype(np.intp) + beside  # (k, w), the rows around it
-    near = (np.abs(down - course) <= reach) & (down >= 0) & (down < len(mask))
+    down = np.clip(np.floor(middle), -len(mask), 2 * len(mask)).astype(np.intp) + beside  # (k, w), the rows around it
+    near = (np.abs(down - middle) <= reach) & (down >= 0) & (down < len(mask))
     place = np.clip(down, 0, len(mask) - 1), across
     inked = near & mask[place]
     found = inked & (runs[place] <= UNEVEN * thick + 1)
-    seen, missing = found.any(0).sum(), (~inked.any(0)).sum()
-    k, column = np.nonzero(found if seen >= SEEN * (seen + missing) else np.zeros_like(found))
-    return down[k, column], column
+    seen, missing = int(found.any(0).sum()), int((~inked.any(0)).sum())
+    k, column = np.nonzero(found)
+    return (down[k, column], across[column]), seen / max(seen + missing, 1)
 
 
 def thickness(x: NDArray[np.intp], runs: Heights) -> float:
@@ -139,7 +192,7 @@ def column_runs(mask: Mask) -> Heights:
     return np.asarray(np.cumsum(change, axis=1, dtype=np.int32)[:, :h].T)
 
 
-def typical_height(parts: list[Part], shape: tuple[int, ...]) -> float:
+def typical_height(parts: Sequence[Part], shape: tuple[int, ...]) -> float:
     """Return the height that half of the ink has, by parts that are no lines and do not span the picture."""
     whole = sum(part.area for part in parts)
     some = [part for part in parts if part.right - part.left < min(BROAD * shape[1], LEVEL * (part.bottom - part.top))]

@@ -1,11 +1,12 @@
 """What each step of reading a picture gives: the same pictures, with one step left out at a time.
 
 Runs in this process, on the model that is served: sets of labelled images, and digits that the trainer
-holds out for validation, drawn in the surroundings of `evaluation.drawing`.
+holds out for validation, drawn in the surroundings, and in the forms, of `evaluation.drawing`.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,13 @@ from digits import cuts, grey, image, ink, lattice, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
-from evaluation.drawing import SURROUNDINGS, picture, written
+from evaluation.drawing import FORMS, SURROUNDINGS, Paper, filled_in, picture, written
 from trainer import dataset
 from trainer.config import Config
+from trainer.dataset import Part
 
 DRAWN = 500  # digits in each of the surroundings
+NUMBERS, LONG = 100, 6  # so many numbers of so many digits in each of the forms, and on blank paper
 LEAST = 0.05  # points, below which a difference is rounded away
 
 Picture = tuple[Image.Image, int]
@@ -49,6 +52,7 @@ WITHOUT: dict[str, StandIn] = {
     "between pixels": (image, "line_weights", image.area_weights),
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
+    "frames": (rows, "without_frames", lambda mask: mask),
     "ruled lines": (rows, "without_rules", lambda mask: mask),
     "rows made level": (rows, "slope", lambda parts, row: 0.0),
     "enlarged": (rows, "SMALL", 0),
@@ -64,9 +68,9 @@ def ablate(reader: Network, sets: Sequence[Path]) -> str:
     found = {path.stem: read_set(path) for path in sets}
     numbers = {name: samples for name, samples in found.items() if any(len(label) > 1 for _, label in samples)}
     single = {name: labelled(samples) for name, samples in found.items() if name not in numbers} | drawn()
+    numbers |= in_forms()
     tables = [table(WITHOUT, single, partial(share_right, reader))]
-    if numbers:
-        tables.append(table(WITHOUT_FOR_NUMBERS, numbers, partial(share_read, reader)))
+    tables.append(table(WITHOUT_FOR_NUMBERS, numbers, partial(share_read, reader)))
     return "\n\n".join(tables)
 
 
@@ -96,8 +100,27 @@ def labelled(samples: Sequence[Sample]) -> list[Picture]:
     return [(decode(identify(content)).image, int(label)) for content, label in samples]
 
 
+def in_forms() -> dict[str, list[Sample]]:
+    held, random = held_out(), np.random.default_rng(0)
+    chosen = random.choice(len(held), (NUMBERS, LONG), replace=False)
+    numbers = [(filled_in(held.pixels[some], random), "".join(map(str, held.labels[some]))) for some in chosen]
+    plain = {"blank_paper": [(as_png(paper), label) for paper, label in numbers]}
+    forms = {name: [(as_png(form(paper.copy())), label) for paper, label in numbers] for name, form in FORMS.items()}
+    return plain | forms
+
+
+def as_png(paper: Paper) -> bytes:
+    file = io.BytesIO()
+    picture(paper).save(file, "PNG")
+    return file.getvalue()
+
+
+def held_out() -> Part:
+    return dataset.load(None, validation=Config().validation).validation
+
+
 def drawn() -> dict[str, list[Picture]]:
-    held = dataset.load(None, validation=Config().validation).validation
+    held = held_out()
     chosen = np.random.default_rng(0).choice(len(held), DRAWN, replace=False)
     digits = list(zip(held.pixels[chosen], held.labels[chosen].tolist(), strict=True))
     return {

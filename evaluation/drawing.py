@@ -1,4 +1,4 @@
-"""Draw MNIST digits as they are met on paper: large, with a pen, in frames, on rules, in bad light.
+"""Draw MNIST digits as they are met on paper: large, with a pen, in frames, on rules, in forms, in bad light.
 
 Knows nothing of how they are read.
 """
@@ -17,6 +17,8 @@ from digits.image import Pixels
 Paper = NDArray[np.float64]  # (h, w, 3) in 0...255
 SIDE = 120  # pixels of a picture
 PEN = (30, 40, 120)
+CELL = 64  # pixels of a form for each digit
+PRINT = 3  # pixels that the lines of a form are thick
 
 
 def written(pixels: Pixels, *, side: int = SIDE, height: int = 84, left: float = 0.5) -> Paper:
@@ -57,6 +59,60 @@ def number(
         np.maximum(place, drawn, out=place)
         at += max(1, drawn.shape[1] + round(height * random.uniform(*gap)))
     return on_paper(strokes[:, : at + margin])
+
+
+def filled_in(digits: Sequence[Pixels], random: Generator) -> Paper:
+    """Return white paper with each digit more or less in the middle of its cell, and half a cell around all of them."""
+    strokes = np.zeros((2 * CELL, (len(digits) + 1) * CELL))
+    for index, pixels in enumerate(digits):
+        drawn = enlarged(pixels, round(CELL * random.uniform(0.68, 0.93)))
+        drawn = drawn[np.ix_(drawn.max(1) > 0, drawn.max(0) > 0)]
+        middle = np.array([CELL, (index + 1) * CELL]) + CELL * random.uniform(-0.1, 0.1, 2)
+        top, left = np.rint(middle - np.array(drawn.shape) / 2).astype(int)
+        place = strokes[top : top + drawn.shape[0], left : left + drawn.shape[1]]
+        np.maximum(place, drawn, out=place)
+    return on_paper(strokes)
+
+
+def in_frame(paper: Paper) -> Paper:
+    """Print a frame around all cells."""
+    return printed(paper, CELL // 2, paper.shape[1] - CELL // 2)
+
+
+def in_cells(paper: Paper) -> Paper:
+    """Print a box around each cell."""
+    for left in range(CELL // 2, paper.shape[1] - CELL, CELL):
+        paper = printed(paper, left, left + CELL)
+    return paper
+
+
+def in_boxes(paper: Paper) -> Paper:
+    """Print a smaller box in each cell, so that there is paper between two of them."""
+    for left in range(CELL // 2, paper.shape[1] - CELL, CELL):
+        paper = printed(paper, left + 5, left + CELL - 5)
+    return paper
+
+
+def on_comb(paper: Paper) -> Paper:
+    """Print a line below all cells, and on it a tick between every two of them and at both ends."""
+    end, base = paper.shape[1] - CELL // 2, 3 * CELL // 2
+    paper[base : base + PRINT, CELL // 2 : end + PRINT] = 20
+    for left in range(CELL // 2, end + 1, CELL):
+        paper[base - CELL // 3 : base, left : left + PRINT] = 20
+    return paper
+
+
+def printed(paper: Paper, left: int, right: int) -> Paper:
+    """Print a box as tall as a cell over what is written."""
+    top, bottom = CELL // 2, 3 * CELL // 2
+    for row in (top, bottom):
+        paper[row : row + PRINT, left : right + PRINT] = 20
+    for column in (left, right):
+        paper[top : bottom + PRINT, column : column + PRINT] = 20
+    return paper
+
+
+FORMS: dict[str, Callable[[Paper], Paper]] = {form.__name__: form for form in (in_frame, in_cells, in_boxes, on_comb)}
 
 
 def framed(paper: Paper) -> Paper:

@@ -1,0 +1,233 @@
+"""Remove the printed boxes that numbers are written into: a frame, a cell for each digit, a comb of ticks.
+
+    lines, level and upright -> those that close a box, or part it -> is it one? -> gone
+
+A handwritten 1 is such a line too, and a 0 such a box: what tells them apart is where lines end, and what is inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.ink import Mask
+from digits.rules import Line, Wanted, column_runs, lines, on_ink, scale_of
+from digits.strokes import components
+
+TICK = 0.3  # heights of a row that a tick is long at least
+SIDE = 0.6  # the same of the side of a box
+CLEAR = 2  # times as thick as a line may be: the space in which there is but one
+ALIKE = 1.5  # times as thick as the middle one another side of a box may be, and a pixel more
+GAP = 4  # pixels of paper that a line may have
+CLOSE = 2.0  # pixels beside its thickness by which a line misses another that it meets
+CORNER = 0.12  # of its length, by which a side may miss the ends of others, since corners may be round
+WIDE = 2.0  # times as wide as tall: no digit is
+WRITTEN = 0.3  # of the height of a box, that what is written in it has at least
+SEVERAL = 3  # boxes of one size beside each other, which are of a form even if they are blank
+MOST = 200  # parts, the largest, that are looked at for something in them
+EVEN = 0.1  # of the space between two ticks of a comb, by which others may differ from it
+
+
+Extents = NDArray[np.intp]  # (n, 4): top, bottom, left and right of each
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """An upright line, whose columns are rows of the picture."""
+
+    line: Line
+
+    @property
+    def top(self) -> tuple[int, float]:
+        """Row and column, as for the bottom."""
+        return self.line.left, float(self.line.course(self.line.left))
+
+    @property
+    def bottom(self) -> tuple[int, float]:
+        return self.line.right, float(self.line.course(self.line.right))
+
+    @property
+    def slack(self) -> float:
+        """How far it may miss a corner, in pixels."""
+        return self.line.thick + CLOSE + CORNER * self.line.length
+
+
+class Level:
+    """Level lines, in which those are found that upright ones meet."""
+
+    def __init__(self, some: Sequence[Line]) -> None:
+        self.lines = some
+        ends = [(line.pixels[0].min(), line.pixels[0].max() + 1, line.left, line.right) for line in some]
+        self.extents = np.array(ends, np.intp).reshape(-1, 4)
+
+    def met(self, row: int, column: float, one: Upright) -> int | None:
+        """Return the index of the line at which an upright one ends there, if one does: the nearest."""
+        away = (self.extents - (row, row, column, column)) * (1, -1, 1, -1)
+        found: dict[int, float] = {}
+        for index in np.flatnonzero(away.max(1) <= one.slack).tolist():
+            line = self.lines[index]
+            at_end = min(abs(column - line.left), abs(column - line.right)) <= one.slack
+            missed = abs(float(line.course(column)) - row)
+            if missed <= (one.slack if at_end else min(line.thick, one.line.thick) + CLOSE):
+                found[index] = missed + max(line.left - column, column - line.right, 0)
+        return min(found, key=found.__getitem__, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Two level lines, and the upright ones from one to the other, from left to right."""
+
+    top: Line
+    bottom: Line
+    sides: list[Upright]
+
+    @property
+    def extent(self) -> tuple[int, int, int, int]:
+        """Top, bottom, left and right."""
+        top, bottom = (int(np.mean([getattr(side, end)[0] for side in self.sides])) for end in ("top", "bottom"))
+        return top, bottom, min(self.top.left, self.bottom.left), max(self.top.right, self.bottom.right)
+
+    @property
+    def is_wide(self) -> bool:
+        top, bottom, left, right = self.extent
+        return right - left > WIDE * (bottom - top)
+
+    def holds(self, parts: Extents) -> bool:
+        """Tell whether one of some parts is writing in it, that hangs together with no side."""
+        return bool(
+            (within(parts, self.extent) & (heights(parts) >= WRITTEN * (self.extent[1] - self.extent[0]))).any()
+        )
+
+    def stands_beside(self, other: Box) -> bool:
+        """Tell whether a box, itself included, is as large, and in the same row."""
+        mine, its = self.extent, other.extent
+        apart = mine[0] - its[0], mine[1] - its[1], mine[3] - mine[2] - (its[3] - its[2])
+        return max(map(abs, apart)) <= self.sides[0].slack
+
+
+def without_frames(mask: Mask) -> Mask:
+    """Remove the lines of boxes, and the ticks of combs, but not the strokes that cross them."""
+    parts = components(mask)[1]
+    if not parts:
+        return mask
+    height, thin = scale_of(mask, parts)
+    extents = np.array([part[3:] for part in parts if part.bottom - part.top >= TICK * height])
+    if not may_be_framed(extents, SIDE * height):
+        return mask
+    level = Level(lines(mask, wanted(thin, SIDE * height)))
+    upright = [Upright(line) for line in lines(mask.T, wanted(thin, TICK * height))]
+    found = list(boxes(level, [one for one in upright if one.line.length >= SIDE * height], mask.shape[1]))
+    real = list(printed(found, extents))
+    combs = ticks(Level([line for line in level.lines if line.length > WIDE * height]), upright)
+    kept = mask.copy()
+    erase(kept.T, [*(side.line for box in real for side in box.sides), *(one.line for one in combs)])
+    erase(kept, [line for box in real for line in (box.top, box.bottom)])  # no thicker at corners now than elsewhere
+    return kept
+
+
+def may_be_framed(parts: Extents, least: float) -> bool:
+    """Tell at little cost whether to look for frames: a part is wide, or so tall with another in it, or like others."""
+    high, wide = heights(parts), parts[:, 3] - parts[:, 2]
+    if (wide > WIDE * high).any():
+        return True
+    tall = high >= least
+    for one in parts[tall][np.argsort(-(high * wide)[tall], kind="stable")[:MOST]]:
+        written = within(parts, one) & (high >= WRITTEN * (one[1] - one[0]))
+        alike = np.abs(np.c_[parts[:, :2] - one[:2], wide - (one[3] - one[2])]).max(1) <= CLOSE
+        if written.any() or np.count_nonzero(alike) >= SEVERAL:
+            return True
+    return False
+
+
+def heights(parts: Extents) -> NDArray[np.intp]:
+    return np.asarray(parts[:, 1] - parts[:, 0])
+
+
+def within(parts: Extents, extent: Sequence[int] | NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell which parts lie within an extent, and reach none of its sides."""
+    return np.asarray(((parts - extent) * (1, -1, 1, -1) > 0).all(1))
+
+
+def wanted(thin: int, long: float) -> Wanted:
+    return Wanted(thin, long, long, CLEAR * thin, GAP)
+
+
+def erase(mask: Mask, some: Sequence[Line]) -> None:
+    """Remove lines of the same form, all of which are as thick as the thickest, but not the strokes that cross them."""
+    thick = max((line.thick for line in some), default=0.0)
+    beyond = math.ceil(thick)  # their ends, in the lines that they meet
+    runs = column_runs(mask)
+    for line in some:
+        left, right = max(line.left - beyond, 0), min(line.right + beyond, mask.shape[1])
+        mask[on_ink(line.course, left, right, thick, mask, runs)[0]] = False
+
+
+def boxes(level: Level, upright: Sequence[Upright], width: int) -> Iterator[Box]:
+    """Yield what is closed on all sides, or cut off by a border of a picture of this width."""
+    between: dict[tuple[int, int], list[Upright]] = defaultdict(list)
+    for one in upright:
+        top, bottom = (level.met(*end, one) for end in (one.top, one.bottom))
+        if top is not None and bottom is not None and top != bottom:
+            between[top, bottom].append(one)
+    for (top, bottom), sides in between.items():
+        box = Box(level.lines[top], level.lines[bottom], alike(sides))
+        if is_closed(box, width):
+            yield box
+
+
+def printed(found: Sequence[Box], parts: Extents) -> Iterator[Box]:
+    """Yield those that are no 0: wide ones, several alike, and such as has writing in it, or in one that is alike."""
+    holding = [box.holds(parts) for box in found]
+    for box in found:
+        beside = [holds for other, holds in zip(found, holding, strict=True) if box.stands_beside(other)]
+        if box.is_wide or len(beside) >= SEVERAL or any(beside):
+            yield box
+
+
+def alike(sides: Sequence[Upright]) -> list[Upright]:
+    """Return those that are no thicker than most, from left to right."""
+    most = ALIKE * float(np.median([side.line.thick for side in sides])) + 1
+    return sorted((side for side in sides if side.line.thick <= most), key=lambda side: side.top[1])
+
+
+def is_closed(box: Box, width: int) -> bool:
+    """Tell whether its level lines begin at the first side and end at the last; a border may hide one of these."""
+    first, last = box.sides[0], box.sides[-1]
+    begins = ends = True
+    for line, side in ((box.top, "top"), (box.bottom, "bottom")):
+        begins &= abs(getattr(first, side)[1] - line.left) <= first.slack
+        ends &= abs(getattr(last, side)[1] - line.right) <= last.slack
+    if begins and ends:
+        return first is not last
+    hidden = min(box.top.left, box.bottom.left) <= CLOSE, max(box.top.right, box.bottom.right) >= width - CLOSE
+    return (begins and hidden[1]) or (ends and hidden[0])
+
+
+def ticks(level: Level, upright: Sequence[Upright]) -> Iterator[Upright]:
+    """Yield the ticks of combs: as long as each other, evenly spaced, from the one end of a line to the other."""
+    standing: dict[int, list[Upright]] = defaultdict(list)
+    for one in upright:
+        base = level.met(*one.bottom, one)
+        if base is not None and level.met(*one.top, one) != base:
+            standing[base].append(one)
+    for base, several in standing.items():
+        yield from comb(level.lines[base], alike(several))
+
+
+def comb(base: Line, standing: list[Upright]) -> list[Upright]:
+    """Return the ticks of a comb on a line; none if it is no comb."""
+    typical = float(np.median([one.line.length for one in standing]))
+    some = [one for one in standing if abs(one.line.length - typical) <= CORNER * typical + CLOSE]
+    if len(some) < SEVERAL:
+        return []
+    columns = np.array([one.bottom[1] for one in some])
+    spaces = np.diff(columns)
+    steps = spaces / np.median(spaces)
+    even = bool((np.abs(steps - np.rint(steps)) <= EVEN).all())
+    whole = abs(columns[0] - base.left) <= some[0].slack and abs(columns[-1] - base.right) <= some[-1].slack
+    return some if even and whole else []

@@ -1,0 +1,108 @@
+"""What is printed around numbers goes, and what is written stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from digits.frames import without_frames
+from digits.ink import Mask
+from evaluation.drawing import CELL, FORMS, PRINT, Paper, filled_in, in_boxes, in_cells, in_frame, on_comb, picture
+from tests.models import mnist
+
+PIXELS, LABELS = mnist(400)
+REST = 60  # pixels of ink: specks that are too small to be read
+
+
+def ink(paper: Paper) -> Mask:
+    return np.asarray(paper.min(2) < 150)
+
+
+def number(seed: int = 0, long: int = 5) -> Paper:
+    random = np.random.default_rng(seed)
+    return filled_in([PIXELS[index] for index in random.choice(len(PIXELS), long, replace=False)], random)
+
+
+def turned(paper: Paper, degrees: float) -> Paper:
+    return np.asarray(picture(paper).rotate(degrees, Image.Resampling.BICUBIC, fillcolor=(240, 240, 240)), float)
+
+
+def drawn(draw: Callable[[ImageDraw.ImageDraw], None], size: tuple[int, int] = (200, 100)) -> Mask:
+    sheet = Image.new("1", size)
+    draw(ImageDraw.Draw(sheet))
+    return np.asarray(sheet)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("degrees", [0, 2, -4])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_form_goes_and_its_digits_stay(form: Callable[[Paper], Paper], degrees: float, seed: int) -> None:
+    written = ink(turned(number(seed), degrees))
+    kept = without_frames(ink(turned(form(number(seed)), degrees)))
+    left_of_form = np.count_nonzero(kept & ~written)
+    base = 0 if form is not on_comb else 7 * CELL * PRINT  # a line below goes with the ruled ones
+    assert left_of_form <= base + REST
+    assert np.count_nonzero(written & ~kept) <= 0.02 * np.count_nonzero(written)
+
+
+@pytest.mark.parametrize("form", [in_frame, in_cells])
+@pytest.mark.parametrize("columns", [slice(CELL // 2 - 1, -CELL // 2 + 4), slice(CELL, None)])
+def test_a_form_that_is_cut_out_tightly_or_cut_off_goes(form: Callable[[Paper], Paper], columns: slice) -> None:
+    place = np.s_[CELL // 2 - 1 : 3 * CELL // 2 + 4, columns]
+    kept = without_frames(ink(form(number()))[place])
+    assert np.count_nonzero(kept & ~ink(number())[place]) <= REST
+
+
+@pytest.mark.parametrize("form", [in_cells, in_boxes])
+def test_a_blank_form_holds_nothing(form: Callable[[Paper], Paper]) -> None:
+    blank = np.full((2 * CELL, 6 * CELL, 3), 240.0)
+    assert np.count_nonzero(without_frames(ink(form(blank)))) <= REST
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_digits_on_blank_paper_stay(seed: int) -> None:
+    mask = ink(number(seed))
+    assert (without_frames(mask) == mask).all()
+
+
+def test_ones_between_two_ruled_lines_stay() -> None:
+    def draw(sheet: ImageDraw.ImageDraw) -> None:
+        for y in (20, 70):
+            sheet.line([0, y, 200, y], 1, 2)
+        for x in (40, 80, 120):
+            sheet.line([x, 22, x, 68], 1, 3)
+
+    mask = drawn(draw)
+    assert (without_frames(mask) == mask).all()
+
+
+def test_ones_on_a_line_stay_unless_they_are_the_ticks_of_a_comb() -> None:
+    def standing(*columns: int) -> Mask:
+        def draw(sheet: ImageDraw.ImageDraw) -> None:
+            sheet.line([20, 80, 180, 80], 1, 3)
+            for x in columns:
+                sheet.line([x, 40, x, 80], 1, 3)
+
+        return drawn(draw)
+
+    for columns in ((60, 100, 140), (21, 80, 179)):  # within the line; unevenly spaced
+        mask = standing(*columns)
+        assert (without_frames(mask) == mask).all()
+    comb = standing(21, 60, 100, 139, 179)
+    assert np.count_nonzero(without_frames(comb)[:78]) == 0
+
+
+def test_an_angular_0_is_no_frame() -> None:
+    def draw(sheet: ImageDraw.ImageDraw) -> None:
+        sheet.rectangle([30, 20, 70, 80], outline=1, width=6)
+        sheet.line([110, 20, 110, 80], 1, 6)
+
+    mask = drawn(draw)
+    assert (without_frames(mask) == mask).all()
+
+
+def test_nothing_has_no_frames() -> None:
+    assert not without_frames(np.zeros((30, 40), bool)).any()
