@@ -1,6 +1,6 @@
-"""Remove the printed boxes that numbers are written into: a frame, a cell for each digit, a comb of ticks.
+"""Remove what is printed for numbers to be written into: a frame, a cell for each digit, a comb of ticks, a fence.
 
-    lines, level and upright -> those that close a box, or part it -> is it one? -> gone
+    lines, level and upright -> those that close a box, or part it, or stand in a row -> is it one? -> gone
 
 A handwritten 1 is such a line too, and a 0 such a box: what tells them apart is where lines end, and what is inside.
 """
@@ -27,10 +27,12 @@ GAP = 4  # pixels of paper that a line may have
 CLOSE = 2.0  # pixels beside its thickness by which a line misses another that it meets
 CORNER = 0.12  # of its length, by which a side may miss the ends of others, since corners may be round
 WIDE = 2.0  # times as wide as tall: no digit is
+SLIM = 0.2  # times as wide as tall what is no line is at least
 WRITTEN = 0.3  # of the height of a box, that what is written in it has at least
 SEVERAL = 3  # boxes of one size beside each other, which are of a form even if they are blank
 MOST = 200  # parts, the largest, that are looked at for something in them
-EVEN = 0.1  # of the space between two ticks of a comb, by which others may differ from it
+EVEN = 0.1  # of the space between two lines of a comb or fence, by which others may differ from it
+TALLER = 1.2  # times as tall as what is written a fence is at least, where nothing is above and below it
 
 
 Extents = NDArray[np.intp]  # (n, 4): top, bottom, left and right of each
@@ -123,9 +125,11 @@ def without_frames(mask: Mask) -> Mask:
     upright = [Upright(line) for line in lines(mask.T, wanted(thin, TICK * height))]
     found = list(boxes(level, [one for one in upright if one.line.length >= SIDE * height], mask.shape[1]))
     real = list(printed(found, extents))
-    combs = ticks(Level([line for line in level.lines if line.length > WIDE * height]), upright)
+    parting = [side for box in real for side in box.sides]
+    parting += ticks(Level([line for line in level.lines if line.length > WIDE * height]), upright)
+    parting += fence(upright, extents[extents[:, 3] - extents[:, 2] > 2 * thin])
     kept = mask.copy()
-    erase(kept.T, [*(side.line for box in real for side in box.sides), *(one.line for one in combs)])
+    erase(kept.T, [one.line for one in parting])
     erase(kept, [line for box in real for line in (box.top, box.bottom)])  # no thicker at corners now than elsewhere
     return kept
 
@@ -137,8 +141,10 @@ def may_be_framed(parts: Extents, least: float) -> bool:
         return True
     tall = high >= least
     for one in parts[tall][np.argsort(-(high * wide)[tall], kind="stable")[:MOST]]:
-        written = within(parts, one) & (high >= WRITTEN * (one[1] - one[0]))
-        alike = np.abs(np.c_[parts[:, :2] - one[:2], wide - (one[3] - one[2])]).max(1) <= CLOSE
+        h, w = one[1] - one[0], one[3] - one[2]
+        written = within(parts, one) & (high >= WRITTEN * h)
+        lower = h / 2 if w < SLIM * h else CLOSE  # which lines may be on a form that slopes
+        alike = (np.abs(high - h) <= CLOSE) & (np.abs(wide - w) <= CLOSE) & (np.abs(parts[:, 0] - one[0]) <= lower)
         if written.any() or np.count_nonzero(alike) >= SEVERAL:
             return True
     return False
@@ -191,6 +197,8 @@ def printed(found: Sequence[Box], parts: Extents) -> Iterator[Box]:
 
 def alike(sides: Sequence[Upright]) -> list[Upright]:
     """Return those that are no thicker than most, from left to right."""
+    if not sides:
+        return []
     most = ALIKE * float(np.median([side.line.thick for side in sides])) + 1
     return sorted((side for side in sides if side.line.thick <= most), key=lambda side: side.top[1])
 
@@ -219,15 +227,39 @@ def ticks(level: Level, upright: Sequence[Upright]) -> Iterator[Upright]:
         yield from comb(level.lines[base], alike(several))
 
 
-def comb(base: Line, standing: list[Upright]) -> list[Upright]:
+def comb(base: Line, standing: Sequence[Upright]) -> Sequence[Upright]:
     """Return the ticks of a comb on a line; none if it is no comb."""
-    typical = float(np.median([one.line.length for one in standing]))
-    some = [one for one in standing if abs(one.line.length - typical) <= CORNER * typical + CLOSE]
-    if len(some) < SEVERAL:
+    some = as_long(standing)
+    if len(some) < SEVERAL or not evenly_spaced(some):
         return []
-    columns = np.array([one.bottom[1] for one in some])
-    spaces = np.diff(columns)
-    steps = spaces / np.median(spaces)
-    even = bool((np.abs(steps - np.rint(steps)) <= EVEN).all())
-    whole = abs(columns[0] - base.left) <= some[0].slack and abs(columns[-1] - base.right) <= some[-1].slack
-    return some if even and whole else []
+    first, last = some[0], some[-1]
+    whole = abs(first.bottom[1] - base.left) <= first.slack and abs(last.bottom[1] - base.right) <= last.slack
+    return some if whole else []
+
+
+def fence(upright: Sequence[Upright], written: Extents) -> Sequence[Upright]:
+    """Return lines that stand beside each other, alike, and are taller than what is written between them."""
+    if not len(written):
+        return []
+    least = TALLER * float(np.median(heights(written)))
+    tall = as_long(alike([one for one in upright if one.line.length >= least]))
+    if len(tall) < SEVERAL or not evenly_spaced(tall):
+        return []
+    rows, columns = np.array([one.top for one in tall]).T
+    course = np.polynomial.Polynomial.fit(columns, rows, 1)
+    return tall if (np.abs(course(columns) - rows) <= tall[0].line.thick + CLOSE).all() else []
+
+
+def as_long(some: Sequence[Upright]) -> list[Upright]:
+    """Return those that are about as long as the middle one."""
+    if not some:
+        return []
+    typical = float(np.median([one.line.length for one in some]))
+    return [one for one in some if abs(one.line.length - typical) <= CORNER * typical + CLOSE]
+
+
+def evenly_spaced(some: Sequence[Upright]) -> bool:
+    """Tell whether all spaces between some lines, from left to right, are the same, or multiples of it."""
+    spaces = np.diff([one.bottom[1] for one in some])
+    steps = spaces / max(float(np.median(spaces)), 1.0)
+    return bool((np.abs(steps - np.rint(steps)) <= EVEN).all() and (steps > EVEN).all())

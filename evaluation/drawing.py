@@ -102,6 +102,13 @@ def on_comb(paper: Paper) -> Paper:
     return paper
 
 
+def between_fences(paper: Paper) -> Paper:
+    """Print a line between every two cells, as tall as they are."""
+    for left in range(3 * CELL // 2, paper.shape[1] - CELL, CELL):
+        paper[CELL // 2 : 3 * CELL // 2, left : left + PRINT] = 20
+    return paper
+
+
 def printed(paper: Paper, left: int, right: int) -> Paper:
     """Print a box as tall as a cell over what is written."""
     top, bottom = CELL // 2, 3 * CELL // 2
@@ -112,7 +119,9 @@ def printed(paper: Paper, left: int, right: int) -> Paper:
     return paper
 
 
-FORMS: dict[str, Callable[[Paper], Paper]] = {form.__name__: form for form in (in_frame, in_cells, in_boxes, on_comb)}
+FORMS: dict[str, Callable[[Paper], Paper]] = {
+    form.__name__: form for form in (in_frame, in_cells, in_boxes, on_comb, between_fences)
+}
 
 
 def framed(paper: Paper) -> Paper:

@@ -95,6 +95,16 @@ def test_ones_on_a_line_stay_unless_they_are_the_ticks_of_a_comb() -> None:
     assert np.count_nonzero(without_frames(comb)[:78]) == 0
 
 
+def test_ones_among_other_digits_are_no_fence() -> None:
+    def draw(sheet: ImageDraw.ImageDraw) -> None:
+        for x in (30, 100, 170):
+            sheet.line([x, 30, x, 80], 1, 3)
+            sheet.ellipse([x + 20, 34, x + 50, 80], outline=1, width=3)
+
+    mask = drawn(draw, (240, 100))
+    assert (without_frames(mask) == mask).all()
+
+
 def test_an_angular_0_is_no_frame() -> None:
     def draw(sheet: ImageDraw.ImageDraw) -> None:
         sheet.rectangle([30, 20, 70, 80], outline=1, width=6)
