@@ -1,6 +1,6 @@
 """Find the rows of writing in a picture: where digits stand beside each other, and where the next row is.
 
-    picture -> ink -> without ruled lines -> parts -> rows, from top to bottom -> upright, if they slope
+    picture -> ink -> without what is printed -> parts -> rows, from top to bottom -> upright, if they slope
 
 Knows nothing of which digits these are.
 """
@@ -173,8 +173,8 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
 
 
 def without_print(mask: Mask) -> Mask:
-    """Remove frames, combs, and the edges of the page."""
-    return without_edges(without_frames(mask))[0]
+    """Remove forms, the edges of the page, and ruled lines."""
+    return without_rules(without_edges(without_frames(mask))[0])
 
 
 # --- parts --------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def marked(strength: Grey) -> Marks:
 
 def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
     """Return the parts of a picture, without what is printed, and the label of each pixel."""
-    labels, parts = components(without_rules(without_print(mask)))
+    labels, parts = components(without_print(mask))
     if len(parts) <= MOST_PARTS:
         return parts, labels
     largest = sorted(np.argsort([-part.area for part in parts])[:MOST_PARTS])

@@ -15,8 +15,7 @@ from digits.grey import Grey, grey
 from digits.ink import FAINTEST, even_paper, ink, ink_on_sheet, otsu
 from digits.lattice import beliefs, best_reading
 from digits.network import Network
-from digits.rows import Row, find_rows, inked, sized
-from digits.rules import without_rules
+from digits.rows import Row, find_rows, inked, sized, without_print
 from digits.strokes import one_digit
 
 SIDE = 112  # pixels of each step
@@ -52,7 +51,7 @@ def steps(picture: Image.Image) -> list[Image.Image]:
 
 
 def draw_numbers(pictures: Sequence[Image.Image], network: Network) -> Image.Image:
-    """Return a column for each picture: itself, its ink, that without ruled lines, rows with cuts, what was chosen."""
+    """Return a column for each picture: itself, its ink, that without what is printed, rows with cuts, what was chosen."""
     columns = [[fitted(step) for step in steps_of_numbers(picture, network)] for picture in pictures]
     height = max(sum(step.height + GAP for step in column) for column in columns)
     sheet = Image.new("RGB", (len(columns) * (WIDTH + GAP) - GAP, height - GAP), "white")
@@ -71,7 +70,7 @@ def fitted(step: Image.Image) -> Image.Image:
 def steps_of_numbers(picture: Image.Image, network: Network) -> list[Image.Image]:
     strength = ink_on_sheet(sized(picture)[0])
     mask, full, _ = inked(strength)
-    shown = [as_image(strength / full), as_image(without_rules(mask))]
+    shown = [as_image(strength / full), as_image(without_print(mask))]
     rows = [step for row in find_rows(picture).rows for step in (with_cuts(row), chosen(row, network))]
     return [picture, *shown, *rows]
 
