@@ -51,7 +51,7 @@ def steps(picture: Image.Image) -> list[Image.Image]:
 
 
 def draw_numbers(pictures: Sequence[Image.Image], network: Network) -> Image.Image:
-    """Return a column for each picture: itself, its ink, that without what is printed, rows with cuts, what was chosen."""
+    """Return a column for each picture: itself, its ink, that of the pen alone, rows with cuts, what was chosen."""
     columns = [[fitted(step) for step in steps_of_numbers(picture, network)] for picture in pictures]
     height = max(sum(step.height + GAP for step in column) for column in columns)
     sheet = Image.new("RGB", (len(columns) * (WIDTH + GAP) - GAP, height - GAP), "white")
