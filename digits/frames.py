@@ -21,6 +21,7 @@ from digits.strokes import components
 
 TICK = 0.3  # heights of a row that a tick is long at least
 SIDE = 0.6  # the same of the side of a box
+SHORT = 6  # pixels that any line is long at least
 CLEAR = 2  # times as thick as a line may be: the space in which there is but one
 ALIKE = 1.5  # times as thick as the middle one another side of a box may be, and a pixel more
 GAP = 4  # pixels of paper that a line may have
@@ -30,6 +31,7 @@ WIDE = 2.0  # times as wide as tall: no digit is
 SLIM = 0.2  # times as wide as tall what is no line is at least
 WRITTEN = 0.3  # of the height of a box, that what is written in it has at least
 SEVERAL = 3  # boxes of one size beside each other, which are of a form even if they are blank
+CROWD = 4_000  # parts, beyond which they are grain
 MOST = 200  # parts, the largest, that are looked at for something in them
 EVEN = 0.1  # of the space between two lines of a comb or fence, by which others may differ from it
 TALLER = 1.2  # times as tall as what is written a fence is at least, where nothing is above and below it
@@ -119,7 +121,7 @@ def without_frames(mask: Mask) -> Mask:
         return mask
     height, thin = scale_of(mask, parts)
     extents = np.array([part[3:] for part in parts if part.bottom - part.top >= TICK * height])
-    if not may_be_framed(extents, SIDE * height):
+    if len(extents) > CROWD or not may_be_framed(extents, SIDE * height):
         return mask
     level = Level(lines(mask, wanted(thin, SIDE * height)))
     upright = [Upright(line) for line in lines(mask.T, wanted(thin, TICK * height))]
@@ -160,7 +162,8 @@ def within(parts: Extents, extent: Sequence[int] | NDArray[np.intp]) -> NDArray[
 
 
 def wanted(thin: int, long: float) -> Wanted:
-    return Wanted(thin, long, long, CLEAR * thin, GAP)
+    length = max(long, SHORT)
+    return Wanted(thin, length, length, CLEAR * thin, GAP)
 
 
 def erase(mask: Mask, some: Sequence[Line]) -> None:

@@ -156,7 +156,7 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
     threshold = otsu(strength)
     while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
         higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold or not without_print(strength > higher).any():
+        if higher <= threshold or not without_edges(without_frames(strength > higher))[0].any():
             break  # all of it is as strong, or only a frame is stronger
         threshold = higher
     if not strong.any():
@@ -170,11 +170,6 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
         real[np.argsort(np.where(real, area, 0), kind="stable")[:-MOST_PIECES]] = False
     mask = np.asarray(real[labels])
     return mask, quantile(strength[strong], 0.5), threshold / 2
-
-
-def without_print(mask: Mask) -> Mask:
-    """Remove forms, the edges of the page, and ruled lines."""
-    return without_rules(without_edges(without_frames(mask))[0])
 
 
 # --- parts --------------------------------------------------------------------------------------
@@ -206,6 +201,11 @@ def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
     renumbered = np.zeros(len(parts) + 1, np.int32)
     renumbered[[index + 1 for index in largest]] = np.arange(1, MOST_PARTS + 1)
     return [parts[index] for index in largest], renumbered[labels]
+
+
+def without_print(mask: Mask) -> Mask:
+    """Remove forms, the edges of the page, and ruled lines."""
+    return without_rules(without_edges(without_frames(mask))[0])
 
 
 # --- rows ---------------------------------------------------------------------------------------

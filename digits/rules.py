@@ -169,10 +169,10 @@ def thickness(x: NDArray[np.intp], runs: Heights) -> float:
 
 def smooth_course(x: NDArray[np.intp], y: NDArray[np.intp], reach: float) -> np.polynomial.Polynomial:
     """Return the parabola through most points, without those that are far from the others', ever more strictly."""
-    used = np.ones(len(x), bool)
+    used, domain = np.ones(len(x), bool), (int(x.min()), int(x.max()) + 1)
     for _ in range(4):
         degree = min(2, len(np.unique(x[used])) // 4)
-        course = np.polynomial.Polynomial.fit(x[used], y[used], degree)
+        course = np.polynomial.Polynomial.fit(x[used], y[used], degree, domain)
         away = np.abs(y - course(x))
         used = away <= max(reach, quantile(away, 0.5))
         reach = max(reach / 2, NEAR)
