@@ -1,13 +1,16 @@
 """Choose, of the ink in a picture, what belongs to its one digit.
 
-    mask -> without ruled lines -> without the edges of page and cell -> the parts that stand together
+    mask -> without ruled lines -> without the edges of page and cell -> without what is drawn around the digit
+         -> the parts that stand together
 
 Masks are (h, w) of bool, true for ink. Every step only takes away, and knows nothing of brightness.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +39,9 @@ LARGE_SIDE_GAP = 0.18  # what SIDE_GAP is for such a stroke
 BORDER_GAP = 0.04  # what GAP is for a part that reaches the border where the main one doesn't: it may be a neighbour's
 SPECK = 0.01  # of the main part's area, below which a part is dirt
 LEAST = 3  # pixels, below which a part is dirt however small the main one is
+LARGEST = 40  # parts that are looked at for a circle or frame, and for what is in it
+IN_RING = 0.3  # of its height, that what is written in a circle or frame has at least
+RING = 0.25  # of its area, likewise: a stroke through a 0 has less
 RIVAL_HEIGHT = 0.6  # of the main part's height that another digit has at least
 RIVAL_AREA = 0.25  # of the main part's area that another digit has at least
 
@@ -86,10 +92,12 @@ def one_digit(mask: Mask) -> Choice:
     labels, parts = components(kept)
     if not parts:
         return Choice(mask)
-    main = max(parts, key=lambda part: weight(part, mask.shape))
-    together = [part is main or belongs(part, main, mask.shape) for part in parts]
-    others = [part for part, kept in zip(parts, together, strict=True) if not kept and is_rival(part, main, mask.shape)]
-    return Choice(np.asarray(np.array([False, *together])[labels]), edges + lines, len(others))
+    around = rings(labels, parts)
+    main = max((part for part in parts if part not in around), key=lambda part: weight(part, mask.shape))
+    together = [part is main or (part not in around and belongs(part, main, mask.shape)) for part in parts]
+    apart = [part for part, kept in zip(parts, together, strict=True) if not kept and part not in around]
+    others = [part for part in apart if is_rival(part, main, mask.shape)]
+    return Choice(np.asarray(np.array([False, *together])[labels]), edges + lines + len(around), len(others))
 
 
 # --- edges and lines ----------------------------------------------------------------------------
@@ -202,6 +210,31 @@ def crossed(line: Mask, mask: Mask) -> Mask:
 
 
 # --- parts --------------------------------------------------------------------------------------
+
+
+def rings(labels: NDArray[np.int32], parts: Sequence[Part]) -> list[Part]:
+    """Return the circles and frames: what goes all around another part, which is too large for a stroke in a 0."""
+    numbers = heapq.nlargest(LARGEST, range(len(parts)), key=lambda index: parts[index].area)
+    return [
+        parts[one]
+        for one in numbers
+        if any(is_writing_in(parts[one], parts[other]) and goes_around(labels, parts[one], one + 1, other + 1)
+               for other in numbers)
+    ]  # fmt: skip
+
+
+def is_writing_in(ring: Part, inner: Part) -> bool:
+    low, high = inner.bottom - inner.top, ring.bottom - ring.top
+    beside = ring.left < inner.left and inner.right < ring.right
+    inside = ring.top < inner.top and inner.bottom < ring.bottom and beside
+    return inside and low >= IN_RING * high and inner.area >= RING * ring.area
+
+
+def goes_around(labels: NDArray[np.int32], ring: Part, number: int, inner: int) -> bool:
+    """Tell whether no paper leads from a part, by number, out of another."""
+    place = labels[ring.top : ring.bottom, ring.left : ring.right]
+    paper = labelled(np.pad(place != number, 1, constant_values=True))[0]
+    return paper[0, 0] not in paper[1:-1, 1:-1][place == inner]
 
 
 def weight(part: Part, shape: tuple[int, ...]) -> float:

@@ -43,6 +43,7 @@ WITHOUT: dict[str, StandIn] = {
     "lines": (strokes, "without_lines", lambda mask: (mask, 0)),
     "sloping lines": (strokes, "SLOPES", (0.0,)),
     "dashes": (strokes, "DASH", 0.0),
+    "circles and frames": (strokes, "rings", lambda labels, parts: []),
     "neighbours": (strokes, "belongs", lambda part, main, shape: True),
     "thin strokes": (image, "thicken", lambda strokes, mask: strokes),
     "full ink": (image, "brighten", lambda box: box * np.float32(255 / max(box.max(), 1e-6))),
@@ -52,7 +53,8 @@ WITHOUT: dict[str, StandIn] = {
     "between pixels": (image, "line_weights", image.area_weights),
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
-    "frames": (rows, "without_frames", lambda mask: mask),
+    "forms": (rows, "without_frames", lambda mask: mask),
+    "circles": (rows, "rings", lambda labels, parts: []),
     "ruled lines": (rows, "without_rules", lambda mask: mask),
     "rows made level": (rows, "slope", lambda parts, row: 0.0),
     "enlarged": (rows, "SMALL", 0),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from digits.image import Pixels
 
@@ -149,12 +149,23 @@ def dashed(paper: Paper) -> Paper:
     return paper
 
 
-def crooked(paper: Paper) -> Paper:
-    """Draw a frame that is turned by four degrees, as cells are in a photograph."""
+def crooked(paper: Paper, degrees: float = 4) -> Paper:
+    """Draw a frame that is turned, as cells are in a photograph."""
     frame = np.full_like(paper, 240)
     frame[9:11], frame[-12:-10], frame[:, 9:11], frame[:, -12:-10] = 40, 40, 40, 40
-    turned = picture(frame).rotate(4, Image.Resampling.BICUBIC, fillcolor=(240, 240, 240))
+    turned = picture(frame).rotate(degrees, Image.Resampling.BICUBIC, fillcolor=(240, 240, 240))
     return np.asarray(np.minimum(paper, np.asarray(turned, float)))
+
+
+def askew(paper: Paper) -> Paper:
+    return crooked(paper, 8)
+
+
+def circled(paper: Paper) -> Paper:
+    """Draw a circle around the digit, as tall as the picture nearly."""
+    sheet = picture(paper)
+    ImageDraw.Draw(sheet).ellipse([6, 6, sheet.width - 7, sheet.height - 7], outline=(20, 20, 20), width=3)
+    return np.asarray(sheet, float)
 
 
 def ruled(paper: Paper) -> Paper:
@@ -198,7 +209,7 @@ def beside_others(paper: Paper) -> Paper:
 SURROUNDINGS: dict[str, Callable[[Paper], Paper]] = {
     drawn.__name__: drawn
     for drawn in (
-        framed, half_framed, double_framed, dashed, crooked, ruled, squared, with_dark_edge, in_shadow,
+        framed, half_framed, double_framed, dashed, crooked, askew, circled, ruled, squared, with_dark_edge, in_shadow,
         lit_from_one_side, inverted, on_brown, beside_others,
     )
 }  # fmt: skip

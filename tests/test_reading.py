@@ -219,6 +219,13 @@ def test_numbers_are_read(network: Network, surround: Callable[[Paper], Paper], 
     assert sum(found == [text] for found, text in zip(read, NUMBERS, strict=True)) >= least
 
 
+def test_circles_around_digits_are_none(network: Network) -> None:
+    papers = [drawing.written(OF[digit][0], height=70) for digit in (3, 4, 8)]
+    plain = texts(network, np.concatenate(papers, axis=1))
+    assert texts(network, np.concatenate([drawing.circled(paper) for paper in papers], axis=1)) == plain
+    assert [len(text) for text in plain] == [3]
+
+
 def test_what_is_expected_helps(network: Network) -> None:
     close = [(text, written(text, seed, gap=(-0.1, 0.02))) for seed, text in enumerate(NUMBERS)]
     free = sum(texts(network, paper) == [text] for text, paper in close)
