@@ -214,27 +214,23 @@ def crossed(line: Mask, mask: Mask) -> Mask:
 
 def rings(labels: NDArray[np.int32], parts: Sequence[Part]) -> list[Part]:
     """Return the circles and frames: what goes all around another part, which is too large for a stroke in a 0."""
-    numbers = heapq.nlargest(LARGEST, range(len(parts)), key=lambda index: parts[index].area)
-    return [
-        parts[one]
-        for one in numbers
-        if any(is_writing_in(parts[one], parts[other]) and goes_around(labels, parts[one], one + 1, other + 1)
-               for other in numbers)
-    ]  # fmt: skip
+    some = heapq.nlargest(LARGEST, range(len(parts)), key=lambda index: parts[index].area)
+    area, _, _, top, bottom, left, right = np.array([parts[index] for index in some]).reshape(-1, 7).T
+    high = bottom - top
+    inside = (top > top[:, np.newaxis]) & (bottom < bottom[:, np.newaxis])
+    inside &= (left > left[:, np.newaxis]) & (right < right[:, np.newaxis])
+    inside &= (high >= IN_RING * high[:, np.newaxis]) & (area >= RING * area[:, np.newaxis])
+    numbers = np.array(some, np.intp) + 1
+    candidates = [(parts[some[one]], numbers[one], numbers[inside[one]]) for one in np.flatnonzero(inside.any(1))]
+    return [ring for ring, number, within in candidates if is_around(labels, ring, number, within)]
 
 
-def is_writing_in(ring: Part, inner: Part) -> bool:
-    low, high = inner.bottom - inner.top, ring.bottom - ring.top
-    beside = ring.left < inner.left and inner.right < ring.right
-    inside = ring.top < inner.top and inner.bottom < ring.bottom and beside
-    return inside and low >= IN_RING * high and inner.area >= RING * ring.area
-
-
-def goes_around(labels: NDArray[np.int32], ring: Part, number: int, inner: int) -> bool:
-    """Tell whether no paper leads from a part, by number, out of another."""
+def is_around(labels: NDArray[np.int32], ring: Part, number: int, others: NDArray[np.intp]) -> bool:
+    """Tell whether no paper leads from one of other parts, by number, out of a part."""
     place = labels[ring.top : ring.bottom, ring.left : ring.right]
     paper = labelled(np.pad(place != number, 1, constant_values=True))[0]
-    return paper[0, 0] not in paper[1:-1, 1:-1][place == inner]
+    within = paper[1:-1, 1:-1]
+    return any(paper[0, 0] not in within[place == other] for other in others)
 
 
 def weight(part: Part, shape: tuple[int, ...]) -> float:
