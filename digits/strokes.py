@@ -214,6 +214,8 @@ def crossed(line: Mask, mask: Mask) -> Mask:
 
 def rings(labels: NDArray[np.int32], parts: Sequence[Part]) -> list[Part]:
     """Return the circles and frames: what goes all around another part, which is too large for a stroke in a 0."""
+    if len(parts) < 2:
+        return []
     some = heapq.nlargest(LARGEST, range(len(parts)), key=lambda index: parts[index].area)
     area, _, _, top, bottom, left, right = np.array([parts[index] for index in some]).reshape(-1, 7).T
     high = bottom - top
