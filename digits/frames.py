@@ -20,7 +20,9 @@ from digits.rules import Line, Wanted, column_runs, lines, on_ink, scale_of
 from digits.strokes import components
 
 TICK = 0.3  # heights of a row that a tick is long at least
-SIDE = 0.6  # the same of the side of a box
+LEAST = 0.4  # the same of a level line
+SIDE = 0.6  # of the side of a box
+BOW = 0.03  # of its length, by which a line may be bent, as on a curved page
 SHORT = 6  # pixels that any line is long at least
 CLEAR = 2  # times as thick as a line may be: the space in which there is but one
 ALIKE = 1.5  # times as thick as the middle one another side of a box may be, and a pixel more
@@ -101,6 +103,10 @@ class Box:
         top, bottom, left, right = self.extent
         return right - left > WIDE * (bottom - top)
 
+    @property
+    def is_straight(self) -> bool:
+        return all(map(is_straight, [self.top, self.bottom, *(side.line for side in self.sides)]))
+
     def holds(self, parts: Extents) -> bool:
         """Tell whether one of some parts is writing in it, that hangs together with no side."""
         return bool(
@@ -123,16 +129,20 @@ def without_frames(mask: Mask) -> Mask:
     extents = np.array([part[3:] for part in parts if part.bottom - part.top >= TICK * height])
     if len(extents) > CROWD or not may_be_framed(extents, SIDE * height):
         return mask
-    level = Level(lines(mask, wanted(thin, SIDE * height)))
+    level = Level(lines(mask, wanted(thin, LEAST * height)))
     upright = [Upright(line) for line in lines(mask.T, wanted(thin, TICK * height))]
     found = list(boxes(level, [one for one in upright if one.line.length >= SIDE * height], mask.shape[1]))
     real = list(printed(found, extents))
-    parting = [side for box in real for side in box.sides]
-    parting += ticks(Level([line for line in level.lines if line.length > WIDE * height]), upright)
-    parting += fence(upright, extents[extents[:, 3] - extents[:, 2] > 2 * thin])
+    wide = extents[:, 3] - extents[:, 2]
+    written = extents[(wide > 2 * thin) & (wide <= WIDE * heights(extents))]  # and no lines
+    bases = Level([line for line in level.lines if line.length > WIDE * height])
+    alone = [one for one in upright if is_straight(one.line)]
+    parting = [box.sides for box in real] + list(ticks(bases, alone)) + [fence(alone, written)]
     kept = mask.copy()
-    erase(kept.T, [one.line for one in parting])
-    erase(kept, [line for box in real for line in (box.top, box.bottom)])  # no thicker at corners now than elsewhere
+    for some in parting:
+        erase(kept.T, [one.line for one in some])
+    for box in real:
+        erase(kept, [box.top, box.bottom])  # no thicker at corners now than elsewhere
     return kept
 
 
@@ -166,8 +176,14 @@ def wanted(thin: int, long: float) -> Wanted:
     return Wanted(thin, length, length, CLEAR * thin, GAP)
 
 
+def is_straight(line: Line) -> bool:
+    """Tell a line from the side of a 0, whose middle is far from the middle between its ends."""
+    first, middle, last = line.course(np.array([line.left, (line.left + line.right) / 2, line.right]))
+    return abs(float(middle - (first + last) / 2)) <= max(BOW * line.length, 1)
+
+
 def erase(mask: Mask, some: Sequence[Line]) -> None:
-    """Remove lines of the same form, all of which are as thick as the thickest, but not the strokes that cross them."""
+    """Remove lines that are alike, all as thick as the thickest, but not the strokes that cross them."""
     thick = max((line.thick for line in some), default=0.0)
     beyond = math.ceil(thick)  # their ends, in the lines that they meet
     runs = column_runs(mask)
@@ -190,11 +206,11 @@ def boxes(level: Level, upright: Sequence[Upright], width: int) -> Iterator[Box]
 
 
 def printed(found: Sequence[Box], parts: Extents) -> Iterator[Box]:
-    """Yield those that are no 0: wide ones, several alike, and such as has writing in it, or in one that is alike."""
+    """Yield those that are no 0: wide ones; and straight ones, if several are alike, or writing is in one of these."""
     holding = [box.holds(parts) for box in found]
     for box in found:
         beside = [holds for other, holds in zip(found, holding, strict=True) if box.stands_beside(other)]
-        if box.is_wide or len(beside) >= SEVERAL or any(beside):
+        if box.is_wide or (box.is_straight and (len(beside) >= SEVERAL or any(beside))):
             yield box
 
 
@@ -209,25 +225,32 @@ def alike(sides: Sequence[Upright]) -> list[Upright]:
 def is_closed(box: Box, width: int) -> bool:
     """Tell whether its level lines begin at the first side and end at the last; a border may hide one of these."""
     first, last = box.sides[0], box.sides[-1]
-    begins = ends = True
-    for line, side in ((box.top, "top"), (box.bottom, "bottom")):
-        begins &= abs(getattr(first, side)[1] - line.left) <= first.slack
-        ends &= abs(getattr(last, side)[1] - line.right) <= last.slack
+    begins = stops_at(first, box.top.left - first.top[1], box.top) and stops_at(
+        first, box.bottom.left - first.bottom[1], box.bottom
+    )
+    ends = stops_at(last, last.top[1] - box.top.right, box.top) and stops_at(
+        last, last.bottom[1] - box.bottom.right, box.bottom
+    )
     if begins and ends:
         return first is not last
     hidden = min(box.top.left, box.bottom.left) <= CLOSE, max(box.top.right, box.bottom.right) >= width - CLOSE
     return (begins and hidden[1]) or (ends and hidden[0])
 
 
-def ticks(level: Level, upright: Sequence[Upright]) -> Iterator[Upright]:
-    """Yield the ticks of combs: as long as each other, evenly spaced, from the one end of a line to the other."""
+def stops_at(side: Upright, short: float, line: Line) -> bool:
+    """Tell whether a line stops at a side, so many pixels short of it, as at a round corner, or hardly beyond it."""
+    return -(side.line.thick + line.thick + CLOSE) <= short <= side.slack
+
+
+def ticks(level: Level, upright: Sequence[Upright]) -> Iterator[Sequence[Upright]]:
+    """Yield the ticks of each comb: as long as each other, evenly spaced, from the one end of a line to the other."""
     standing: dict[int, list[Upright]] = defaultdict(list)
     for one in upright:
         base = level.met(*one.bottom, one)
         if base is not None and level.met(*one.top, one) != base:
             standing[base].append(one)
     for base, several in standing.items():
-        yield from comb(level.lines[base], alike(several))
+        yield comb(level.lines[base], alike(several))
 
 
 def comb(base: Line, standing: Sequence[Upright]) -> Sequence[Upright]:

@@ -156,8 +156,8 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
     threshold = otsu(strength)
     while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
         higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold or not without_edges(without_frames(strength > higher))[0].any():
-            break  # all of it is as strong, or only a frame is stronger
+        if higher <= threshold or is_print(strength > higher):
+            break  # all of it is as strong, or only what is printed is stronger
         threshold = higher
     if not strong.any():
         return strong, 1.0, 0.0
@@ -170,6 +170,13 @@ def inked(strength: Grey) -> tuple[Mask, float, float]:
         real[np.argsort(np.where(real, area, 0), kind="stable")[:-MOST_PIECES]] = False
     mask = np.asarray(real[labels])
     return mask, quantile(strength[strong], 0.5), threshold / 2
+
+
+def is_print(mask: Mask) -> bool:
+    """Tell whether nothing is written; forms, which take time to find, are looked for where little is inked."""
+    if not without_edges(mask)[0].any():
+        return True
+    return bool(mask.mean() <= CROWDED) and not without_edges(without_frames(mask))[0].any()
 
 
 # --- parts --------------------------------------------------------------------------------------
