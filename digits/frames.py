@@ -21,7 +21,7 @@ from digits.strokes import components
 
 TICK = 0.3  # heights of a row that a tick is long at least
 LEAST = 0.4  # the same of a level line
-SIDE = 0.6  # of the side of a box
+SIDE = 0.6  # the same of the side of a box
 BOW = 0.03  # of its length, by which a line may be bent, as on a curved page
 SHORT = 6  # pixels that any line is long at least
 CLEAR = 2  # times as thick as a line may be: the space in which there is but one
@@ -37,7 +37,6 @@ CROWD = 4_000  # parts, beyond which they are grain
 MOST = 200  # parts, the largest, that are looked at for something in them
 EVEN = 0.1  # of the space between two lines of a comb or fence, by which others may differ from it
 TALLER = 1.2  # times as tall as what is written a fence is at least, where nothing is above and below it
-
 
 Extents = NDArray[np.intp]  # (n, 4): top, bottom, left and right of each
 
@@ -109,9 +108,8 @@ class Box:
 
     def holds(self, parts: Extents) -> bool:
         """Tell whether one of some parts is writing in it, that hangs together with no side."""
-        return bool(
-            (within(parts, self.extent) & (heights(parts) >= WRITTEN * (self.extent[1] - self.extent[0]))).any()
-        )
+        top, bottom = self.extent[:2]
+        return bool((within(parts, self.extent) & (heights(parts) >= WRITTEN * (bottom - top))).any())
 
     def stands_beside(self, other: Box) -> bool:
         """Tell whether a box, itself included, is as large, and in the same row."""
@@ -121,7 +119,7 @@ class Box:
 
 
 def without_frames(mask: Mask) -> Mask:
-    """Remove the lines of boxes, and the ticks of combs, but not the strokes that cross them."""
+    """Remove the lines of boxes, combs and fences, but not the strokes that cross them, nor the base of a comb."""
     parts = components(mask)[1]
     if not parts:
         return mask
@@ -139,10 +137,8 @@ def without_frames(mask: Mask) -> Mask:
     alone = [one for one in upright if is_straight(one.line)]
     parting = [box.sides for box in real] + list(ticks(bases, alone)) + [fence(alone, written)]
     kept = mask.copy()
-    for some in parting:
-        erase(kept.T, [one.line for one in some])
-    for box in real:
-        erase(kept, [box.top, box.bottom])  # no thicker at corners now than elsewhere
+    erase(kept.T, [[one.line for one in some] for some in parting])
+    erase(kept, [[box.top, box.bottom] for box in real])  # no thicker at corners now than elsewhere
     return kept
 
 
@@ -182,14 +178,15 @@ def is_straight(line: Line) -> bool:
     return abs(float(middle - (first + last) / 2)) <= max(BOW * line.length, 1)
 
 
-def erase(mask: Mask, some: Sequence[Line]) -> None:
-    """Remove lines that are alike, all as thick as the thickest, but not the strokes that cross them."""
-    thick = max((line.thick for line in some), default=0.0)
-    beyond = math.ceil(thick)  # their ends, in the lines that they meet
+def erase(mask: Mask, forms: Sequence[Sequence[Line]]) -> None:
+    """Remove the lines of each form, all as thick as its thickest, but not the strokes that cross them."""
     runs = column_runs(mask)
-    for line in some:
-        left, right = max(line.left - beyond, 0), min(line.right + beyond, mask.shape[1])
-        mask[on_ink(line.course, left, right, thick, mask, runs)[0]] = False
+    for some in forms:
+        thick = max((line.thick for line in some), default=0.0)
+        beyond = math.ceil(thick)  # their ends, in the lines that they meet
+        for line in some:
+            left, right = max(line.left - beyond, 0), min(line.right + beyond, mask.shape[1])
+            mask[on_ink(line.course, left, right, thick, mask, runs)[0]] = False
 
 
 def boxes(level: Level, upright: Sequence[Upright], width: int) -> Iterator[Box]:
