@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.ink import Mask
-from digits.rules import Line, Wanted, column_runs, lines, on_ink, scale_of
+from digits.lines import Line, Wanted, column_runs, find_lines, on_ink, scale_of
 from digits.strokes import components
 
 TICK = 0.3  # heights of a row that a tick is long at least
@@ -127,8 +127,8 @@ def without_frames(mask: Mask) -> Mask:
     extents = np.array([part[3:] for part in parts if part.bottom - part.top >= TICK * height])
     if len(extents) > CROWD or not may_be_framed(extents, SIDE * height):
         return mask
-    level = Level(lines(mask, wanted(thin, LEAST * height)))
-    upright = [Upright(line) for line in lines(mask.T, wanted(thin, TICK * height))]
+    level = Level(find_lines(mask, wanted(thin, LEAST * height)))
+    upright = [Upright(line) for line in find_lines(mask.T, wanted(thin, TICK * height))]
     found = list(boxes(level, [one for one in upright if one.line.length >= SIDE * height], mask.shape[1]))
     real = list(printed(found, extents))
     wide = extents[:, 3] - extents[:, 2]
