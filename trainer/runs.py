@@ -19,11 +19,13 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from io import TextIOWrapper
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from statistics import mean, stdev
+from typing import cast
 
 from digits import bundle
 from digits.bundle import Manifest
@@ -220,6 +222,9 @@ def work(task: Task, seed: int, folder: Path, place: set[int], parent: int) -> N
     with (folder / LOG).open("w") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())  # of what isn't written by Python, too
+            cast(TextIOWrapper, stream).reconfigure(
+                line_buffering=True
+            )  # so that lines are in the order in which they were printed
     sys.exit(task(seed, folder))
 
 
