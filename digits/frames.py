@@ -90,17 +90,20 @@ class Box:
     top: Line
     bottom: Line
     sides: list[Upright]
+    extent: tuple[int, int, int, int]  # top, bottom, left and right
+
+    @classmethod
+    def of(cls, top: Line, bottom: Line, sides: list[Upright]) -> Box:
+        first, last = (int(np.mean(rows)) for rows in zip(*((one.top[0], one.bottom[0]) for one in sides), strict=True))
+        return cls(top, bottom, sides, (first, last, min(top.left, bottom.left), max(top.right, bottom.right)))
 
     @property
-    def extent(self) -> tuple[int, int, int, int]:
-        """Top, bottom, left and right."""
-        top, bottom = (int(np.mean([getattr(side, end)[0] for side in self.sides])) for end in ("top", "bottom"))
-        return top, bottom, min(self.top.left, self.bottom.left), max(self.top.right, self.bottom.right)
+    def height(self) -> int:
+        return self.extent[1] - self.extent[0]
 
     @property
-    def is_wide(self) -> bool:
-        top, bottom, left, right = self.extent
-        return right - left > WIDE * (bottom - top)
+    def width(self) -> int:
+        return self.extent[3] - self.extent[2]
 
     @property
     def is_straight(self) -> bool:
@@ -108,13 +111,12 @@ class Box:
 
     def holds(self, parts: Extents) -> bool:
         """Tell whether one of some parts is writing in it, that hangs together with no side."""
-        top, bottom = self.extent[:2]
-        return bool((within(parts, self.extent) & (heights(parts) >= WRITTEN * (bottom - top))).any())
+        return bool((within(parts, self.extent) & (heights(parts) >= WRITTEN * self.height)).any())
 
     def stands_beside(self, other: Box) -> bool:
         """Tell whether a box, itself included, is as large, and in the same row."""
         mine, its = self.extent, other.extent
-        apart = mine[0] - its[0], mine[1] - its[1], mine[3] - mine[2] - (its[3] - its[2])
+        apart = mine[0] - its[0], mine[1] - its[1], self.width - other.width
         return max(map(abs, apart)) <= self.sides[0].slack
 
 
@@ -129,17 +131,24 @@ def without_frames(mask: Mask) -> Mask:
         return mask
     level = Level(find_lines(mask, wanted(thin, LEAST * height)))
     upright = [Upright(line) for line in find_lines(mask.T, wanted(thin, TICK * height))]
-    found = list(boxes(level, [one for one in upright if one.line.length >= SIDE * height], mask.shape[1]))
-    real = list(printed(found, extents))
-    wide = extents[:, 3] - extents[:, 2]
-    written = extents[(wide > 2 * thin) & (wide <= WIDE * heights(extents))]  # and no lines
-    bases = Level([line for line in level.lines if line.length > WIDE * height])
-    alone = [one for one in upright if is_straight(one.line)]
-    parting = [box.sides for box in real] + list(ticks(bases, alone)) + [fence(alone, written)]
+    found = boxes(level, [one for one in upright if one.line.length >= SIDE * height], mask.shape[1])
+    real = list(printed(list(found), extents))
     kept = mask.copy()
+    parting = [box.sides for box in real] + standing_alone(level, upright, extents, thin, height)
     erase(kept.T, [[one.line for one in some] for some in parting])
     erase(kept, [[box.top, box.bottom] for box in real])  # no thicker at corners now than elsewhere
     return kept
+
+
+def standing_alone(
+    level: Level, upright: Sequence[Upright], parts: Extents, thin: int, height: float
+) -> list[Sequence[Upright]]:
+    """Return the ticks of combs, and the lines of a fence."""
+    straight = [one for one in upright if is_straight(one.line)]
+    bases = Level([line for line in level.lines if line.length > WIDE * height])
+    wide = parts[:, 3] - parts[:, 2]
+    written = parts[(wide > 2 * thin) & (wide <= WIDE * heights(parts))]  # and no lines
+    return [*ticks(bases, straight), fence(straight, written)]
 
 
 def may_be_framed(parts: Extents, least: float) -> bool:
@@ -197,7 +206,7 @@ def boxes(level: Level, upright: Sequence[Upright], width: int) -> Iterator[Box]
         if top is not None and bottom is not None and top != bottom:
             between[top, bottom].append(one)
     for (top, bottom), sides in between.items():
-        box = Box(level.lines[top], level.lines[bottom], alike(sides))
+        box = Box.of(level.lines[top], level.lines[bottom], as_thick(sides))
         if is_closed(box, width):
             yield box
 
@@ -207,12 +216,12 @@ def printed(found: Sequence[Box], parts: Extents) -> Iterator[Box]:
     holding = [box.holds(parts) for box in found]
     for box in found:
         beside = [holds for other, holds in zip(found, holding, strict=True) if box.stands_beside(other)]
-        if box.is_wide or (box.is_straight and (len(beside) >= SEVERAL or any(beside))):
+        if box.width > WIDE * box.height or (box.is_straight and (len(beside) >= SEVERAL or any(beside))):
             yield box
 
 
-def alike(sides: Sequence[Upright]) -> list[Upright]:
-    """Return those that are no thicker than most, from left to right."""
+def as_thick(sides: Sequence[Upright]) -> list[Upright]:
+    """Return those that are no thicker than the middle one, about, from left to right."""
     if not sides:
         return []
     most = ALIKE * float(np.median([side.line.thick for side in sides])) + 1
@@ -222,12 +231,10 @@ def alike(sides: Sequence[Upright]) -> list[Upright]:
 def is_closed(box: Box, width: int) -> bool:
     """Tell whether its level lines begin at the first side and end at the last; a border may hide one of these."""
     first, last = box.sides[0], box.sides[-1]
-    begins = stops_at(first, box.top.left - first.top[1], box.top) and stops_at(
-        first, box.bottom.left - first.bottom[1], box.bottom
-    )
-    ends = stops_at(last, last.top[1] - box.top.right, box.top) and stops_at(
-        last, last.bottom[1] - box.bottom.right, box.bottom
-    )
+    begins = stops_at(first, box.top.left - first.top[1], box.top)
+    begins &= stops_at(first, box.bottom.left - first.bottom[1], box.bottom)
+    ends = stops_at(last, last.top[1] - box.top.right, box.top)
+    ends &= stops_at(last, last.bottom[1] - box.bottom.right, box.bottom)
     if begins and ends:
         return first is not last
     hidden = min(box.top.left, box.bottom.left) <= CLOSE, max(box.top.right, box.bottom.right) >= width - CLOSE
@@ -247,7 +254,7 @@ def ticks(level: Level, upright: Sequence[Upright]) -> Iterator[Sequence[Upright
         if base is not None and level.met(*one.top, one) != base:
             standing[base].append(one)
     for base, several in standing.items():
-        yield comb(level.lines[base], alike(several))
+        yield comb(level.lines[base], as_thick(several))
 
 
 def comb(base: Line, standing: Sequence[Upright]) -> Sequence[Upright]:
@@ -265,7 +272,7 @@ def fence(upright: Sequence[Upright], written: Extents) -> Sequence[Upright]:
     if not len(written):
         return []
     least = TALLER * float(np.median(heights(written)))
-    tall = as_long(alike([one for one in upright if one.line.length >= least]))
+    tall = as_long(as_thick([one for one in upright if one.line.length >= least]))
     if len(tall) < SEVERAL or not evenly_spaced(tall):
         return []
     rows, columns = np.array([one.top for one in tall]).T

@@ -50,11 +50,6 @@ class Line:
         return self.right - self.left
 
 
-def scale_of(mask: Mask, parts: Sequence[Part]) -> tuple[float, int]:
-    """Return how tall digits are in some ink, about, and how thick a line is at most."""
-    return typical_height(parts, mask.shape), max(2, round(THIN * stroke_width(mask)))
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which lines are looked for; all in pixels."""
@@ -122,7 +117,7 @@ def traced(part: Part, points: Points, mask: Mask, runs: Heights, thin: int) -> 
 def on_ink(
     course: np.polynomial.Polynomial, left: int, right: int, thick: float, mask: Mask, runs: Heights
 ) -> tuple[Points, float]:
-    """Return the ink along a course that is no thicker, and in how many of the columns in which none is it is seen."""
+    """Return the ink along a course that is so thick at most, and its share of the columns that no stroke hides."""
     across = np.arange(left, right)
     middle, reach = course(across), max(thick, NEAR)
     beside = np.arange(-math.ceil(reach) - 1, math.ceil(reach) + 2)[:, np.newaxis]
@@ -166,6 +161,11 @@ def column_runs(mask: Mask) -> Heights:
     change[column, start] += (end - start).astype(np.int32)
     change[column, end] -= (end - start).astype(np.int32)
     return np.asarray(np.cumsum(change, axis=1, dtype=np.int32)[:, :h].T)
+
+
+def scale_of(mask: Mask, parts: Sequence[Part]) -> tuple[float, int]:
+    """Return how tall digits are in some ink, about, and how thick a line is at most."""
+    return typical_height(parts, mask.shape), max(2, round(THIN * stroke_width(mask)))
 
 
 def typical_height(parts: Sequence[Part], shape: tuple[int, ...]) -> float:

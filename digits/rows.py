@@ -18,7 +18,7 @@ from digits.frames import without_frames
 from digits.grey import Grey, factor, grey
 from digits.ink import FAINTEST, Mask, along_rows, ink_on_sheet, otsu, quantile
 from digits.rules import without_rules
-from digits.strokes import Part, components, grouped, labelled, rings, stroke_width, without_edges
+from digits.strokes import Part, grouped, labelled, stroke_width, within_rings, without_edges
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 SMALL = 72  # pixels on the shorter side, below which a picture is enlarged, for digits may touch in it
@@ -201,10 +201,7 @@ def marked(strength: Grey) -> Marks:
 
 def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
     """Return the parts of a picture, without what is printed, and the label of each pixel."""
-    mask = without_print(mask)
-    labels, parts = components(mask)
-    if around := rings(labels, parts):
-        labels, parts = components(mask & ~np.isin(labels, [parts.index(one) + 1 for one in around]))
+    labels, parts, _ = within_rings(without_print(mask))
     if len(parts) <= MOST_PARTS:
         return parts, labels
     largest = sorted(np.argsort([-part.area for part in parts])[:MOST_PARTS])

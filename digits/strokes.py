@@ -89,15 +89,13 @@ def one_digit(mask: Mask) -> Choice:
     """Choose the ink of the digit, all of it where nothing else is certain."""
     open_ended, lines = without_lines(mask)  # first, for these are known by their reaching the border
     kept, edges = without_edges(open_ended)
-    labels, parts = components(kept)
+    labels, parts, rings = within_rings(kept)
     if not parts:
         return Choice(mask)
-    around = rings(labels, parts)
-    main = max((part for part in parts if part not in around), key=lambda part: weight(part, mask.shape))
-    together = [part is main or (part not in around and belongs(part, main, mask.shape)) for part in parts]
-    apart = [part for part, kept in zip(parts, together, strict=True) if not kept and part not in around]
-    others = [part for part in apart if is_rival(part, main, mask.shape)]
-    return Choice(np.asarray(np.array([False, *together])[labels]), edges + lines + len(around), len(others))
+    main = max(parts, key=lambda part: weight(part, mask.shape))
+    together = [part is main or belongs(part, main, mask.shape) for part in parts]
+    others = [part for part, kept in zip(parts, together, strict=True) if not kept and is_rival(part, main, mask.shape)]
+    return Choice(np.asarray(np.array([False, *together])[labels]), edges + lines + rings, len(others))
 
 
 # --- edges and lines ----------------------------------------------------------------------------
@@ -212,25 +210,36 @@ def crossed(line: Mask, mask: Mask) -> Mask:
 # --- parts --------------------------------------------------------------------------------------
 
 
-def rings(labels: NDArray[np.int32], parts: Sequence[Part]) -> list[Part]:
-    """Return the circles and frames: what goes all around another part, which is too large for a stroke in a 0."""
+def within_rings(mask: Mask) -> tuple[NDArray[np.int32], list[Part], int]:
+    """Return what `components` does of all but circles and frames, and how many of these there were."""
+    labels, parts = components(mask)
+    around = rings(labels, parts)
+    if around:
+        labels, parts = components(mask & ~np.isin(labels, around))
+    return labels, parts, len(around)
+
+
+def rings(labels: NDArray[np.int32], parts: Sequence[Part]) -> list[int]:
+    """Return the labels of circles and frames: of what goes all around a part that is too large for a stroke in a 0."""
     if len(parts) < 2:
         return []
-    some = heapq.nlargest(LARGEST, range(len(parts)), key=lambda index: parts[index].area)
-    area, _, _, top, bottom, left, right = np.array([parts[index] for index in some]).reshape(-1, 7).T
+    some = np.array(heapq.nlargest(LARGEST, range(len(parts)), key=lambda index: parts[index].area))
+    area, _, _, top, bottom, left, right = np.array([parts[index] for index in some]).T
     high = bottom - top
     inside = (top > top[:, np.newaxis]) & (bottom < bottom[:, np.newaxis])
     inside &= (left > left[:, np.newaxis]) & (right < right[:, np.newaxis])
     inside &= (high >= IN_RING * high[:, np.newaxis]) & (area >= RING * area[:, np.newaxis])
-    numbers = np.array(some, np.intp) + 1
-    candidates = [(parts[some[one]], numbers[one], numbers[inside[one]]) for one in np.flatnonzero(inside.any(1))]
-    return [ring for ring, number, within in candidates if is_around(labels, ring, number, within)]
+    return [
+        int(some[one]) + 1
+        for one in np.flatnonzero(inside.any(1))
+        if is_around(labels, parts[some[one]], some[one] + 1, some[inside[one]] + 1)
+    ]
 
 
-def is_around(labels: NDArray[np.int32], ring: Part, number: int, others: NDArray[np.intp]) -> bool:
-    """Tell whether no paper leads from one of other parts, by number, out of a part."""
+def is_around(labels: NDArray[np.int32], ring: Part, label: int, others: NDArray[np.intp]) -> bool:
+    """Tell whether no paper leads from one of other parts, by their labels, out of a part."""
     place = labels[ring.top : ring.bottom, ring.left : ring.right]
-    paper = labelled(np.pad(place != number, 1, constant_values=True))[0]
+    paper = labelled(np.pad(place != label, 1, constant_values=True))[0]
     within = paper[1:-1, 1:-1]
     return any(paper[0, 0] not in within[place == other] for other in others)
 

@@ -54,7 +54,7 @@ WITHOUT: dict[str, StandIn] = {
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
     "forms": (rows, "without_frames", lambda mask: mask),
-    "circles": (rows, "rings", lambda labels, parts: []),
+    "circles": (strokes, "rings", lambda labels, parts: []),
     "ruled lines": (rows, "without_rules", lambda mask: mask),
     "rows made level": (rows, "slope", lambda parts, row: 0.0),
     "enlarged": (rows, "SMALL", 0),

@@ -222,9 +222,7 @@ def work(task: Task, seed: int, folder: Path, place: set[int], parent: int) -> N
     with (folder / LOG).open("w") as log:
         for stream in (sys.stdout, sys.stderr):
             os.dup2(log.fileno(), stream.fileno())  # of what isn't written by Python, too
-            cast(TextIOWrapper, stream).reconfigure(
-                line_buffering=True
-            )  # so that lines are in the order in which they were printed
+            cast(TextIOWrapper, stream).reconfigure(line_buffering=True)  # of both in the order of printing
     sys.exit(task(seed, folder))
 
 
