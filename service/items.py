@@ -13,7 +13,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -33,6 +33,7 @@ T = TypeVar("T")
 ROWS = [SIDE] * SIDE  # lengths
 SHORT = 16 << 10  # bytes of a body that is parsed in less time than it takes to get to a thread and back
 MAX_HEADER = 4 << 10  # bytes; to take one of sixty thousand apart would hold the event loop for a tenth of a second
+MOST_TYPES = 64  # that are remembered; clients send the same again and again, but for boundaries of multipart
 MAX_NAME = 256  # characters of a file name that are repeated in the answer
 ACCEPTED = "multipart/form-data, application/json, application/x-npy, application/octet-stream or image/*"
 
@@ -68,6 +69,7 @@ class BodyReader(NamedTuple):
     in_place: bool = False  # without a copy, so that a long body takes no longer than a short one
 
 
+@lru_cache(MOST_TYPES)
 def find_reader(content_type: bytes, max_images: int) -> BodyReader:
     """Return what reads bodies of a Content-Type. Raises `Problem`."""
     if len(content_type) > MAX_HEADER:
