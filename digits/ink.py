@@ -58,15 +58,15 @@ def is_dark(grey: Grey, paper: float | None) -> bool:
     return differing(levelled, paper)[1]
 
 
-def ink_on_sheet(grey: Grey) -> Grey:
-    """Return the strength of the ink of whole lines of writing.
+def ink_on_sheet(grey: Grey, dim: float = DIM) -> Grey:
+    """Return the strength of the ink of whole lines of writing; what is darker than `dim` is no paper in shadow.
 
     Its strokes are thin beside the shorter side of the sheet, whose border says little of the paper.
     """
     short, long = sorted(grey.shape)
     thick = max(THICK * short / long, WIDE)
     dark = thinnest_is_dark(grey, [share * short / long for share in STROKES])
-    return absorbed(grey, thick) if dark else standing_out(-grey, thick)
+    return absorbed(grey, thick, dim) if dark else standing_out(-grey, thick)
 
 
 def even_paper(grey: Grey) -> float | None:
@@ -176,10 +176,10 @@ def third_moment(strength: Grey) -> float:
     return float((strength * strength * strength).sum(dtype=np.float64))
 
 
-def absorbed(grey: Grey, share: float = THICK) -> Grey:
+def absorbed(grey: Grey, share: float = THICK, dim: float = DIM) -> Grey:
     """Return which share of its paper's light each pixel lacks, of 255: ink is as strong in shadow as beside it."""
     missing = standing_out(grey, share)
-    return np.asarray(255 * missing / np.maximum(grey + missing, DIM), np.float32)
+    return np.asarray(255 * missing / np.maximum(grey + missing, np.float32(dim)), np.float32)
 
 
 def standing_out(grey: Grey, share: float = THICK) -> Grey:

@@ -16,7 +16,8 @@ from PIL import Image
 
 from digits.frames import without_frames
 from digits.grey import Grey, factor, grey
-from digits.ink import FAINTEST, Mask, along_rows, ink_on_sheet, otsu, quantile
+from digits.ink import FAINTEST, Mask, along_rows, otsu, quantile
+from digits.panels import ink_with_panels
 from digits.rules import without_rules
 from digits.strokes import Part, grouped, labelled, stroke_width, within_rings, without_edges
 
@@ -128,7 +129,7 @@ class Sheet:
 def find_rows(image: Image.Image) -> Sheet:
     """Return the rows of a picture. Raises `BadImage`."""
     seen, scale = sized(image)
-    strength = ink_on_sheet(seen)
+    strength = ink_with_panels(seen)
     view = View(scale, image.size)
     marks = marked(strength)
     angle = slope(marks.parts, marks.row)

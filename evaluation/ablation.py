@@ -53,6 +53,7 @@ WITHOUT: dict[str, StandIn] = {
     "between pixels": (image, "line_weights", image.area_weights),
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
+    "panels": (rows, "ink_with_panels", ink.ink_on_sheet),
     "forms": (rows, "without_frames", lambda mask: mask),
     "circles": (strokes, "rings", lambda labels, parts: []),
     "ruled lines": (rows, "without_rules", lambda mask: mask),

@@ -19,6 +19,8 @@ SIDE = 120  # pixels of a picture
 PEN = (30, 40, 120)
 CELL = 64  # pixels of a form for each digit
 PRINT = 3  # pixels that the lines of a form are thick
+GROUND = (60, 110, 170)  # the colour of a form
+PLATE = 190  # brightness of the plate of a counter
 
 
 def written(pixels: Pixels, *, side: int = SIDE, height: int = 84, left: float = 0.5) -> Paper:
@@ -109,6 +111,36 @@ def between_fences(paper: Paper) -> Paper:
     return paper
 
 
+def in_window(paper: Paper) -> Paper:
+    """Make all cells a window in a bright plate, through which bright digits are seen on black."""
+    return turned_over(paper, CELL // 2, paper.shape[1] - CELL // 2)
+
+
+def on_drums(paper: Paper) -> Paper:
+    """Make each cell a window of its own, as of a drum of a counter."""
+    plate = np.full_like(paper, PLATE)
+    for left in range(CELL // 2, paper.shape[1] - CELL, CELL):
+        drum = np.s_[:, left + 5 : left + CELL - 5]
+        plate[drum] = turned_over(paper[drum], 0, CELL)
+    return plate
+
+
+def turned_over(paper: Paper, left: int, right: int) -> Paper:
+    """Return a bright plate with a window as tall as a cell, in which paper and ink have changed places."""
+    plate, window = np.full_like(paper, PLATE), np.s_[CELL // 2 : 3 * CELL // 2, left:right]
+    plate[window] = 255 - paper[window]
+    return plate
+
+
+def on_colour(paper: Paper) -> Paper:
+    """Print a coloured ground over all but the middle of each cell."""
+    ground = np.minimum(paper, GROUND)
+    for left in range(CELL // 2, paper.shape[1] - CELL, CELL):
+        cell = np.s_[CELL // 2 : 3 * CELL // 2, left + 5 : left + CELL - 5]
+        ground[cell] = paper[cell]
+    return ground
+
+
 def printed(paper: Paper, left: int, right: int) -> Paper:
     """Print a box as tall as a cell over what is written."""
     top, bottom = CELL // 2, 3 * CELL // 2
@@ -120,7 +152,8 @@ def printed(paper: Paper, left: int, right: int) -> Paper:
 
 
 FORMS: dict[str, Callable[[Paper], Paper]] = {
-    form.__name__: form for form in (in_frame, in_cells, in_boxes, on_comb, between_fences)
+    form.__name__: form
+    for form in (in_frame, in_cells, in_boxes, on_comb, between_fences, in_window, on_drums, on_colour)
 }
 
 
