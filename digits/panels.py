@@ -30,9 +30,12 @@ CROWD = 4_000  # parts, beyond which they are grain
 MOST = 60  # parts, the largest, that are looked at
 DENSE = 0.35  # of its box, that a panel covers, less what is written on it, and even where it slopes
 EVEN = 0.1  # of the usual height, by which columns of a panel may differ from that
-STRAIGHT = 0.75  # of its columns, or of its rows, that do not
+CROOKED = 0.03  # of it, and a pixel: what its upper and lower edge may differ from a straight line in
+STRAIGHT = 0.75  # of its columns, or of its rows, that differ in no more
 BEYOND = 0.12  # of its height: how far above and below it the surface must still be another
 SURE = 0.8  # of its columns, above and below which it is
+FAR = 0.5  # of the range of brightness, that a block which the picture cuts off differs in from what is beside it
+BESIDE = 0.05  # of the picture, that is not such a block at least
 WHOLE = 0.95  # of what lies between its edges, that it covers: writing does not cut it up
 OWN = 0.5  # of it, that is not written on
 SOLID = 0.7  # of its box, of which a bar has more ink, be it the digit 1 or the inside of a 0
@@ -93,7 +96,8 @@ def ink_with_panels(grey: Grey) -> Grey:
         surface = surface_of(grey[place][inner], dark=panel.dark)
         alone = np.where(inner, grey[place], np.float32(surface))
         inks.append((place, outer, ink_on(alone, by * panel.height, dark=panel.dark)))
-        bare[place][outer] = np.median(grey[place][~outer])
+        rest = grey[place][~outer]
+        bare[place][outer] = np.median(rest) if rest.size else surface
         light = max(light, surface)
     strength = ink_on_sheet(bare, light)  # what is darker than a panel is the table on which it lies, say
     for place, outer, ink in inks:
@@ -131,7 +135,7 @@ def ink_on(grey: Grey, height: float, *, dark: bool) -> Grey:
 def find_panels(grey: Grey) -> list[Panel]:
     """Return the panels that are written on; each stands out at one of three thresholds, and none lies in another."""
     for threshold in thresholds(grey):
-        found = [*blocks(grey <= threshold, dark=True), *blocks(grey > threshold, dark=False)]
+        found = [*blocks(grey, threshold, dark=True), *blocks(grey, threshold, dark=False)]
         rows = [[other for other in found if one.stands_beside(other)] for one in found]
         real = [one for one, row in zip(found, rows, strict=True) if are_read(row)]
         if real:
@@ -155,19 +159,21 @@ def are_read(row: list[Panel]) -> bool:
     return len(pieces) >= SEVERAL and any(map(is_curved, pieces))
 
 
-def blocks(mask: Mask, *, dark: bool) -> Iterator[Panel]:
-    """Yield the parts of a mask that may be panels."""
+def blocks(grey: Grey, threshold: float, *, dark: bool) -> Iterator[Panel]:
+    """Yield what may be panels, of all that is darker than a threshold, or brighter."""
+    mask = grey <= threshold if dark else grey > threshold
     labels, parts = components(mask)
     if len(parts) > CROWD:
         return
     for number in np.argsort([-part.area for part in parts], kind="stable")[:MOST]:
         part = parts[number]
         high, wide = part.bottom - part.top, part.right - part.left
-        cut_off = part.top == 0 or part.bottom == len(mask)
-        if high < HIGH or cut_off or part.area < DENSE * high * wide:
+        if high < HIGH or part.area < DENSE * high * wide:
             continue
+        if dark and (part.top == 0 or part.bottom == len(mask)):
+            continue  # paper is cut off by a picture, but no window
         own = labels[part.top : part.bottom, part.left : part.right] == number + 1
-        if not is_straight(own) or not is_bordered(own, part, mask):
+        if not is_straight(own) or not is_bordered(own, part, mask) or not stands_out(own, part, grey):
             continue
         filled = between_edges(own)
         height = float(np.median(filled.sum(0)))
@@ -176,6 +182,19 @@ def blocks(mask: Mask, *, dark: bool) -> Iterator[Panel]:
         area = np.count_nonzero(without_holes(own))
         whole = bool(part.area >= OWN * area and area >= WHOLE * lengths(own).sum())
         yield Panel(part.top, part.left, filled, dark, tall, whole)
+
+
+def stands_out(own: Mask, part: Part, grey: Grey) -> bool:
+    """Tell light and shadow from a block that the picture cuts off: what is beside that is of another brightness."""
+    if not part.touches(grey.shape):
+        return True
+    beside = np.ones(grey.shape, np.bool_)
+    beside[part.top : part.bottom, part.left : part.right] = False
+    if beside.mean() < BESIDE:
+        return False
+    surface = quantile(grey[part.top : part.bottom, part.left : part.right][own], 0.5)
+    least = FAR * (quantile(grey, 0.99) - quantile(grey, 0.01))
+    return abs(quantile(grey[beside], 0.5) - surface) >= least
 
 
 def is_curved(part: Part) -> bool:
@@ -188,8 +207,27 @@ def without_holes(mask: Mask) -> Mask:
 
 
 def is_straight(own: Mask) -> bool:
-    """Tell whether it is equally tall in nearly all columns, or equally wide in all rows: it is upright, or sheared."""
-    return any(is_even(lengths(some)) for some in (own, own.T))
+    """Tell whether it has two straight edges, equally far apart: above and below, or to the left and right."""
+    return any(is_band(some) for some in (own, own.T))
+
+
+def is_band(own: Mask) -> bool:
+    high, wide = own.shape
+    first, last = own.argmax(0), high - 1 - own[::-1].argmax(0)
+    apart = last - first
+    typical = np.partition(apart, wide // 2)[wide // 2]
+    if np.count_nonzero(np.abs(apart - typical) > EVEN * typical) > (1 - STRAIGHT) * wide:
+        return False
+    return all(is_line(edge, CROOKED * typical + 1) for edge in (first, last))
+
+
+def is_line(edge: NDArray[np.intp], far: float) -> bool:
+    """Tell whether most of an edge is no further from a straight line, which its two halves suggest."""
+    half = len(edge) // 2
+    left, right = (float(np.median(some)) for some in (edge[:half], edge[-half:])) if half else (edge[0], edge[-1])
+    slope = (right - left) / max(len(edge) - half, 1)
+    course = (left + right) / 2 + slope * (np.arange(len(edge)) - (len(edge) - 1) / 2)
+    return bool(np.count_nonzero(np.abs(edge - course) <= far) >= STRAIGHT * len(edge))
 
 
 def between_edges(own: Mask) -> Mask:
@@ -203,16 +241,23 @@ def lengths(own: Mask) -> NDArray[np.intp]:
     return np.asarray(len(own) - own.argmax(0) - own[::-1].argmax(0))
 
 
-def is_even(some: NDArray[np.intp]) -> bool:
-    typical = np.partition(some, len(some) // 2)[len(some) // 2]
-    return bool(np.count_nonzero(np.abs(some - typical) <= EVEN * typical) >= STRAIGHT * len(some))
-
-
 def is_bordered(own: Mask, part: Part, mask: Mask) -> bool:
-    """Tell whether it goes on as something else above and below, so that no line parts it from more of its kind."""
+    """Tell whether it goes on as something else above and below, so that no line parts it from more of its kind.
+
+    What the picture cuts off at one of these may be so; what is cut off at both must end to the left or right.
+    """
+    upright, level = mask[:, part.left : part.right], mask[part.top : part.bottom].T
+    ends = [ends_above(own, part.top, upright), ends_above(own[::-1], len(mask) - part.bottom, upright[::-1])]
+    if ends == [None, None]:
+        right = len(level) - part.right
+        ends = [ends_above(own.T, part.left, level), ends_above(own.T[::-1], right, level[::-1])]
+    return False not in ends and True in ends
+
+
+def ends_above(own: Mask, top: int, mask: Mask) -> bool | None:
+    """Tell whether the columns of a mask are no longer of a block well above it; None where the picture ends."""
+    if top == 0:
+        return None
     away = max(1, round(BEYOND * float(np.median(lengths(own)))))
-    columns = np.arange(part.left, part.right)
-    above = part.top + own.argmax(0) - away
-    below = part.bottom - 1 - own[::-1].argmax(0) + away
-    others = [~mask[np.clip(rows, 0, len(mask) - 1), columns] for rows in (above, below)]
-    return all(float(other.mean()) >= SURE for other in others)
+    rows = np.maximum(top + own.argmax(0) - away, 0)
+    return bool(mask[rows, np.arange(mask.shape[1])].mean() <= 1 - SURE)
