@@ -1,10 +1,10 @@
-"""Find panels: what is darker, or brighter, than the surface around it, and is written on in the opposite way.
+"""Find panels: blocks that are darker or brighter than what is around them, and written on.
 
-    grey -> below a threshold, or above it -> blocks with straight sides -> those with writing in them
-         -> the ink on each, and the ink of all else
+    grey -> darker or brighter than a threshold -> blocks with straight sides -> those with digits, or what may be some
+         -> the ink on each by itself, and that of all else
 
-The drums of a meter are panels, and its window; so are white boxes on coloured paper. This module knows
-where they are, and nothing of rows.
+The window of a meter is a panel, and so is each of its drums, a slip of paper on a table, or a white box on
+coloured paper. This module knows nothing of rows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from PIL import Image
 
 from digits.grey import Grey
 from digits.ink import DIM, Mask, absorbed, ink_on_sheet, otsu, quantile, standing_out, within
-from digits.strokes import Part, components, labelled
+from digits.strokes import Part, components, labelled, measured
 
 COARSE = 512  # pixels on the longest side in which panels are looked for
 HIGH = 12  # pixels there, that a panel is high at least
-SHEET = 64  # pixels there, from which on it may be a sheet of paper, with lines of writing
+SHEET = 64  # pixels there, from which on what is bright may be a sheet of paper, with lines of writing
 LOW = 6  # pixels there, that writing on such a sheet has at least
-TALL = 0.4  # of the height of a lower panel, that writing on it has at least
+TALL = 0.4  # of the height of any other panel, that writing on it has at least
 CROWD = 4_000  # parts, beyond which they are grain
 MOST = 60  # parts, the largest, that are looked at
 DENSE = 0.35  # of its box, that a panel covers, less what is written on it, and even where it slopes
@@ -133,7 +133,7 @@ def ink_on(grey: Grey, height: float, *, dark: bool) -> Grey:
 
 
 def find_panels(grey: Grey) -> list[Panel]:
-    """Return the panels that are written on; each stands out at one of three thresholds, and none lies in another."""
+    """Return the panels that are written on: those that stand out at the first of three thresholds at which some do."""
     for threshold in thresholds(grey):
         found = [*blocks(grey, threshold, dark=True), *blocks(grey, threshold, dark=False)]
         rows = [[other for other in found if one.stands_beside(other)] for one in found]
@@ -162,9 +162,10 @@ def are_read(row: list[Panel]) -> bool:
 def blocks(grey: Grey, threshold: float, *, dark: bool) -> Iterator[Panel]:
     """Yield what may be panels, of all that is darker than a threshold, or brighter."""
     mask = grey <= threshold if dark else grey > threshold
-    labels, parts = components(mask)
-    if len(parts) > CROWD:
+    labels, runs = labelled(mask)
+    if runs[0].size and runs[0].max() >= CROWD:
         return
+    parts = measured(*runs)
     for number in np.argsort([-part.area for part in parts], kind="stable")[:MOST]:
         part = parts[number]
         high, wide = part.bottom - part.top, part.right - part.left
@@ -177,7 +178,7 @@ def blocks(grey: Grey, threshold: float, *, dark: bool) -> Iterator[Panel]:
             continue
         filled = between_edges(own)
         height = float(np.median(filled.sum(0)))
-        least = TALL * height if height < SHEET else LOW
+        least = TALL * height if dark or height < SHEET else LOW
         tall = [one for one in components(filled & ~own)[1] if one.bottom - one.top >= least]
         area = np.count_nonzero(without_holes(own))
         whole = bool(part.area >= OWN * area and area >= WHOLE * lengths(own).sum())

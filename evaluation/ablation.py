@@ -20,7 +20,7 @@ from digits import cuts, grey, image, ink, lattice, reading, rows, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
-from evaluation.drawing import FORMS, SURROUNDINGS, Paper, filled_in, picture, written
+from evaluation.drawing import FORMS, PANELS, SURROUNDINGS, Paper, filled_in, picture, written
 from trainer import dataset
 from trainer.config import Config
 from trainer.dataset import Part
@@ -108,7 +108,10 @@ def in_forms() -> dict[str, list[Sample]]:
     chosen = random.choice(len(held), (NUMBERS, LONG), replace=False)
     numbers = [(filled_in(held.pixels[some], random), "".join(map(str, held.labels[some]))) for some in chosen]
     plain = {"blank_paper": [(as_png(paper), label) for paper, label in numbers]}
-    forms = {name: [(as_png(form(paper.copy())), label) for paper, label in numbers] for name, form in FORMS.items()}
+    forms = {
+        name: [(as_png(form(paper.copy())), label) for paper, label in numbers]
+        for name, form in (FORMS | PANELS).items()
+    }
     return plain | forms
 
 

@@ -21,6 +21,7 @@ CELL = 64  # pixels of a form for each digit
 PRINT = 3  # pixels that the lines of a form are thick
 GROUND = (60, 110, 170)  # the colour of a form
 PLATE = 190  # brightness of the plate of a counter
+TABLE = (60, 50, 45)
 
 
 def written(pixels: Pixels, *, side: int = SIDE, height: int = 84, left: float = 0.5) -> Paper:
@@ -111,6 +112,21 @@ def between_fences(paper: Paper) -> Paper:
     return paper
 
 
+def printed(paper: Paper, left: int, right: int) -> Paper:
+    """Print a box as tall as a cell over what is written."""
+    top, bottom = CELL // 2, 3 * CELL // 2
+    for row in (top, bottom):
+        paper[row : row + PRINT, left : right + PRINT] = 20
+    for column in (left, right):
+        paper[top : bottom + PRINT, column : column + PRINT] = 20
+    return paper
+
+
+FORMS: dict[str, Callable[[Paper], Paper]] = {
+    form.__name__: form for form in (in_frame, in_cells, in_boxes, on_comb, between_fences)
+}
+
+
 def in_window(paper: Paper) -> Paper:
     """Make all cells a window in a bright plate, through which bright digits are seen on black."""
     return turned_over(paper, CELL // 2, paper.shape[1] - CELL // 2)
@@ -141,19 +157,16 @@ def on_colour(paper: Paper) -> Paper:
     return ground
 
 
-def printed(paper: Paper, left: int, right: int) -> Paper:
-    """Print a box as tall as a cell over what is written."""
-    top, bottom = CELL // 2, 3 * CELL // 2
-    for row in (top, bottom):
-        paper[row : row + PRINT, left : right + PRINT] = 20
-    for column in (left, right):
-        paper[top : bottom + PRINT, column : column + PRINT] = 20
-    return paper
+def on_table(paper: Paper) -> Paper:
+    """Lay the paper on a dark table."""
+    h, w = paper.shape[:2]
+    table = np.full((h + 2 * CELL, w + 2 * CELL, 3), TABLE, float)
+    table[CELL : CELL + h, CELL : CELL + w] = paper
+    return table
 
 
-FORMS: dict[str, Callable[[Paper], Paper]] = {
-    form.__name__: form
-    for form in (in_frame, in_cells, in_boxes, on_comb, between_fences, in_window, on_drums, on_colour)
+PANELS: dict[str, Callable[[Paper], Paper]] = {
+    panel.__name__: panel for panel in (in_window, on_drums, on_colour, on_table)
 }
 
 

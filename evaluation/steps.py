@@ -12,9 +12,10 @@ from PIL import Image
 from digits import image
 from digits.cuts import FREE, cheapest_paths, cut
 from digits.grey import Grey, grey
-from digits.ink import FAINTEST, even_paper, ink, ink_on_sheet, otsu
+from digits.ink import FAINTEST, even_paper, ink, otsu
 from digits.lattice import beliefs, best_reading
 from digits.network import Network
+from digits.panels import ink_with_panels
 from digits.rows import Row, find_rows, inked, sized, without_print
 from digits.strokes import one_digit
 
@@ -68,7 +69,7 @@ def fitted(step: Image.Image) -> Image.Image:
 
 
 def steps_of_numbers(picture: Image.Image, network: Network) -> list[Image.Image]:
-    strength = ink_on_sheet(sized(picture)[0])
+    strength = ink_with_panels(sized(picture)[0])
     mask, full, _ = inked(strength)
     shown = [as_image(strength / full), as_image(without_print(mask))]
     rows = [step for row in find_rows(picture).rows for step in (with_cuts(row), chosen(row, network))]
