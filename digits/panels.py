@@ -174,7 +174,7 @@ def blocks(grey: Grey, threshold: float, *, dark: bool) -> Iterator[Panel]:
         if dark and (part.top == 0 or part.bottom == len(mask)):
             continue  # paper is cut off by a picture, but no window
         own = labels[part.top : part.bottom, part.left : part.right] == number + 1
-        if not is_straight(own) or not is_bordered(own, part, mask) or not stands_out(own, part, grey):
+        if not is_straight(own) or not is_bordered(own, part, mask) or not is_no_shadow(own, part, grey):
             continue
         filled = between_edges(own)
         height = float(np.median(filled.sum(0)))
@@ -185,7 +185,7 @@ def blocks(grey: Grey, threshold: float, *, dark: bool) -> Iterator[Panel]:
         yield Panel(part.top, part.left, filled, dark, tall, whole)
 
 
-def stands_out(own: Mask, part: Part, grey: Grey) -> bool:
+def is_no_shadow(own: Mask, part: Part, grey: Grey) -> bool:
     """Tell light and shadow from a block that the picture cuts off: what is beside that is of another brightness."""
     if not part.touches(grey.shape):
         return True
