@@ -169,20 +169,23 @@ def blocks(grey: Grey, threshold: float, *, dark: bool) -> Iterator[Panel]:
     for number in np.argsort([-part.area for part in parts], kind="stable")[:MOST]:
         part = parts[number]
         high, wide = part.bottom - part.top, part.right - part.left
-        if high < HIGH or part.area < DENSE * high * wide:
-            continue
-        if dark and (part.top == 0 or part.bottom == len(mask)):
+        cut_off = part.top == 0 or part.bottom == len(mask)
+        if high < HIGH or part.area < DENSE * high * wide or (dark and cut_off):
             continue  # paper is cut off by a picture, but no window
         own = labels[part.top : part.bottom, part.left : part.right] == number + 1
-        if not is_straight(own) or not is_bordered(own, part, mask) or not is_no_shadow(own, part, grey):
-            continue
-        filled = between_edges(own)
-        height = float(np.median(filled.sum(0)))
-        least = TALL * height if dark or height < SHEET else LOW
-        tall = [one for one in components(filled & ~own)[1] if one.bottom - one.top >= least]
-        area = np.count_nonzero(without_holes(own))
-        whole = bool(part.area >= OWN * area and area >= WHOLE * lengths(own).sum())
-        yield Panel(part.top, part.left, filled, dark, tall, whole)
+        if is_straight(own) and is_bordered(own, part, mask) and is_no_shadow(own, part, grey):
+            yield panel_of(own, part, dark=dark)
+
+
+def panel_of(own: Mask, part: Part, *, dark: bool) -> Panel:
+    """Return a block with what is written on it; `own` are its pixels without that."""
+    filled = between_edges(own)
+    height = float(np.median(filled.sum(0)))
+    least = TALL * height if dark or height < SHEET else LOW
+    tall = [one for one in components(filled & ~own)[1] if one.bottom - one.top >= least]
+    closed = np.count_nonzero(without_holes(own))
+    whole = part.area >= OWN * closed and closed >= WHOLE * lengths(own).sum()
+    return Panel(part.top, part.left, filled, dark, tall, bool(whole))
 
 
 def is_no_shadow(own: Mask, part: Part, grey: Grey) -> bool:
@@ -213,13 +216,12 @@ def is_straight(own: Mask) -> bool:
 
 
 def is_band(own: Mask) -> bool:
-    high, wide = own.shape
-    first, last = own.argmax(0), high - 1 - own[::-1].argmax(0)
-    apart = last - first
+    """Tell whether the upper edge and the lower one are straight, and equally far apart in most columns."""
+    wide = own.shape[1]
+    first, apart = own.argmax(0), lengths(own)
     typical = np.partition(apart, wide // 2)[wide // 2]
-    if np.count_nonzero(np.abs(apart - typical) > EVEN * typical) > (1 - STRAIGHT) * wide:
-        return False
-    return all(is_line(edge, CROOKED * typical + 1) for edge in (first, last))
+    even = np.count_nonzero(np.abs(apart - typical) <= EVEN * typical) >= STRAIGHT * wide
+    return bool(even) and all(is_line(edge, CROOKED * typical + 1) for edge in (first, first + apart))
 
 
 def is_line(edge: NDArray[np.intp], far: float) -> bool:

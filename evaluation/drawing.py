@@ -129,32 +129,32 @@ FORMS: dict[str, Callable[[Paper], Paper]] = {
 
 def in_window(paper: Paper) -> Paper:
     """Make all cells a window in a bright plate, through which bright digits are seen on black."""
-    return turned_over(paper, CELL // 2, paper.shape[1] - CELL // 2)
+    plate = np.full_like(paper, PLATE)
+    window = np.s_[CELL // 2 : 3 * CELL // 2, CELL // 2 : -CELL // 2]
+    plate[window] = 255 - paper[window]
+    return plate
 
 
 def on_drums(paper: Paper) -> Paper:
     """Make each cell a window of its own, as of a drum of a counter."""
     plate = np.full_like(paper, PLATE)
-    for left in range(CELL // 2, paper.shape[1] - CELL, CELL):
-        drum = np.s_[:, left + 5 : left + CELL - 5]
-        plate[drum] = turned_over(paper[drum], 0, CELL)
-    return plate
-
-
-def turned_over(paper: Paper, left: int, right: int) -> Paper:
-    """Return a bright plate with a window as tall as a cell, in which paper and ink have changed places."""
-    plate, window = np.full_like(paper, PLATE), np.s_[CELL // 2 : 3 * CELL // 2, left:right]
-    plate[window] = 255 - paper[window]
+    for cell in inner_cells(paper):
+        plate[cell] = 255 - paper[cell]
     return plate
 
 
 def on_colour(paper: Paper) -> Paper:
     """Print a coloured ground over all but the middle of each cell."""
     ground = np.minimum(paper, GROUND)
-    for left in range(CELL // 2, paper.shape[1] - CELL, CELL):
-        cell = np.s_[CELL // 2 : 3 * CELL // 2, left + 5 : left + CELL - 5]
+    for cell in inner_cells(paper):
         ground[cell] = paper[cell]
     return ground
+
+
+def inner_cells(paper: Paper) -> list[tuple[slice, slice]]:
+    """Return the place of each cell, without what lies between it and the next."""
+    lefts = range(CELL // 2, paper.shape[1] - CELL, CELL)
+    return [np.s_[CELL // 2 : 3 * CELL // 2, left + 5 : left + CELL - 5] for left in lefts]
 
 
 def on_table(paper: Paper) -> Paper:

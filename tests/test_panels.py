@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from digits.grey import Grey, grey
+from digits.image import Pixels
 from digits.panels import find_panels, ink_with_panels
 from digits.rows import LOOK
 from evaluation.drawing import CELL, FORMS, PANELS, PLATE, TABLE, Paper, filled_in, number, on_drums, on_table, picture
@@ -18,12 +19,17 @@ PIXELS, LABELS = mnist(400)
 INK = 100  # of 255: strength of what is written, wherever
 
 
-def some(seed: int, long: int = 5) -> list[np.ndarray]:
+def digits(seed: int, long: int = 5) -> list[Pixels]:
     return [PIXELS[index] for index in np.random.default_rng(seed).choice(len(PIXELS), long, replace=False)]
 
 
 def written(seed: int = 0, long: int = 5) -> Paper:
-    return filled_in(some(seed, long), np.random.default_rng(seed))
+    return filled_in(digits(seed, long), np.random.default_rng(seed))
+
+
+def on_white(paper: Paper, beyond: int = CELL) -> Paper:
+    """Return the paper with more of it on all sides, as many pixels as `on_table` adds."""
+    return np.pad(paper, ((beyond, beyond), (beyond, beyond), (0, 0)), constant_values=240)
 
 
 def turned(paper: Paper, degrees: float) -> Paper:
@@ -48,8 +54,7 @@ def test_what_is_written_on_a_panel_is_ink(panel: Callable[[Paper], Paper], degr
     plain = written(seed)
     shown = panel(plain.copy())
     beyond = (len(shown) - len(plain)) // 2
-    wide = np.pad(plain, ((beyond, beyond), (beyond, beyond), (0, 0)), constant_values=240)
-    assert is_ink_of(turned(shown, degrees), turned(wide, degrees))
+    assert is_ink_of(turned(shown, degrees), turned(on_white(plain, beyond), degrees))
 
 
 WITHIN = slice(CELL, -CELL)
@@ -58,8 +63,7 @@ CUT_OFF = [np.s_[CELL:], np.s_[:-CELL], np.s_[:, WITHIN], np.s_[WITHIN], np.s_[W
 
 @pytest.mark.parametrize("place", CUT_OFF, ids=["top", "bottom", "sides", "top-bottom", "all-but-right", "corner"])
 def test_a_sheet_may_be_cut_off_by_the_picture(place: tuple[slice, ...]) -> None:
-    plain = np.pad(written(), ((CELL, CELL), (CELL, CELL), (0, 0)), constant_values=240)
-    assert is_ink_of(on_table(written())[place], plain[place])
+    assert is_ink_of(on_table(written())[place], on_white(written())[place])
 
 
 def test_a_digit_may_touch_the_edge_of_its_drum() -> None:
@@ -83,7 +87,7 @@ def test_printed_lines_are_no_panels(form: Callable[[Paper], Paper], seed: int) 
 def test_digits_that_touch_are_hardly_ever_a_panel(pen: int, at_most: int) -> None:
     """Of a hundred numbers, all of whose digits touch; few have edges as straight as a window's."""
     numbers = [
-        picture(number(some(seed), np.random.default_rng(seed), height=120, gap=(-0.25, 0))) for seed in range(100)
+        picture(number(digits(seed), np.random.default_rng(seed), height=120, gap=(-0.25, 0))) for seed in range(100)
     ]
     taken = [find_panels(grey(drawn.filter(ImageFilter.MinFilter(pen)), side=LOOK)) for drawn in numbers]
     assert sum(map(bool, taken)) <= at_most
@@ -97,7 +101,7 @@ def test_angular_zeros_are_no_panels() -> None:
 
 
 def test_shadows_are_no_panels() -> None:
-    paper = np.pad(written(), ((CELL, CELL), (CELL, CELL), (0, 0)), constant_values=240)
+    paper = on_white(written())
     paper[: 2 * CELL] *= 0.7
     assert not find_panels(seen(paper))
 
@@ -120,5 +124,4 @@ def test_the_grain_of_a_table_is_not_ink() -> None:
     shown = on_table(written())
     table = (shown == TABLE).all(2)
     shown[table] += np.random.default_rng(0).normal(0, 6, (np.count_nonzero(table), 3))
-    plain = np.pad(written(), ((CELL, CELL), (CELL, CELL), (0, 0)), constant_values=240)
-    assert is_ink_of(shown, plain)
+    assert is_ink_of(shown, on_white(written()))
