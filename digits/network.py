@@ -13,7 +13,7 @@ from digits.errors import BadModel
 from digits.image import Pixels
 from digits.sizes import CLASSES, SIDE
 
-AT_ONCE = 500  # images in one run; 10,000 take a gigabyte for what lies between their layers
+AT_ONCE = 32  # images in one run: what lies between the layers of more does not stay in the cache
 DIGITS, PRESENCE, COLUMNS = slice(CLASSES), CLASSES, CLASSES + 1  # of judgements
 
 Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1

@@ -56,7 +56,7 @@ def fill_in(case: Case) -> None:
     operation = case.operation.definition.raw["operationId"].split("_")[1]
     if case.media_type == "application/json" and operation in PROTOCOL_BODIES:
         case.body = examples.for_protocol(operation)["image"]["value"]
-    if operation == "infer":
+    if operation == "infer" and is_valid(case, ParameterLocation.HEADER):
         case.headers.pop(LENGTH, None)
         if case.media_type == "application/octet-stream":
             case.headers[LENGTH] = "0"
