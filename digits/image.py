@@ -1,6 +1,6 @@
 """Turn the bytes of a picture into the 28x28 pixels that a network reads.
 
-    bytes -> identify -> decode -> image -> grey -> ink -> strokes of one digit -> shrink -> centre -> pixels
+    bytes -> identify -> decode -> image -> panel -> grey -> ink -> strokes of one digit -> shrink -> centre -> pixels
 
 The target is the geometry of MNIST itself, as measured on its 70,000 images: ink bright on
 black, the longest side of the digit 20 px, and the centre of mass at index 14 (not 13.5) after a
@@ -15,11 +15,13 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
+from digits.blocks import Block
 from digits.decode import decode, identify
-from digits.grey import Grey, factor, grey, uncoloured
+from digits.grey import Grey, direct, factor, grey, reduce, uncoloured
 from digits.ink import FAINTEST, SMALL, Mask, even_paper, ink, otsu, quantile, running
+from digits.panels import panels_of_digits, within_edges
 from digits.plain import decode_plain
 from digits.sizes import SIDE
 from digits.strokes import Choice, one_digit, stroke_width
@@ -32,6 +34,7 @@ CENTRE = 14.0  # index of its centre of mass
 
 CUT_OUT = 24  # pixels on the longest side, below which nothing is taken away from what is in a picture
 LOOK = 120  # pixels on the longest side that is looked at; a larger picture is averaged down first
+PANEL = 480  # pixels on the longest side of a panel; a larger one is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
 SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
@@ -92,8 +95,37 @@ def look(image: Image.Image) -> Sight:
     """
     if image.size == (SIDE, SIDE) and image.mode in ("RGB", "P"):
         image = uncoloured(image)  # three equal values may stand for one
+    array = grey(image, side=LOOK)
+    panels = panels_of_digits(array) if min(array.shape) >= SMALL else []
+    if not panels:
+        return look_twice(image, array)
+    return replace(seen := look_on(panels[0], image), others=seen.others + len(panels) - 1)
+
+
+def look_on(panel: Block, image: Image.Image) -> Sight:
+    """Find the digit on a panel of a picture, without what is around."""
+    by, inner = factor(image.size, LOOK), within_edges(panel)
+    top, bottom, left, right = bounds(inner)
+    x, y = by * (panel.left + left), by * (panel.top + top)
+    beyond = min(x + by * (right - left), image.width), min(y + by * (bottom - top), image.height)
+    within = image.crop((x, y, *beyond))
+    alone = on_surface(within, inner[top:bottom, left:right])
+    return moved(enlarged(look_twice(alone, grey(alone, side=LOOK)), factor(within.size, PANEL), within.size), x, y)
+
+
+def on_surface(image: Image.Image, inner: Mask) -> Image.Image:
+    """Return a panel, averaged down if it is large, with more of its surface where a coarse mask is false."""
+    alone = reduce(direct(image), PANEL)
+    inside = Image.fromarray(inner).resize(alone.size)
+    surface = np.atleast_1d(np.median(np.asarray(alone)[np.asarray(inside)], axis=0))
+    alone.paste(surface.item() if alone.mode == "F" else tuple(map(int, surface)), mask=ImageChops.invert(inside))
+    return alone
+
+
+def look_twice(image: Image.Image, array: Grey) -> Sight:
+    """Find the digit in a picture whose brightness is given; a small one is looked at again, closer."""
     by = factor(image.size, LOOK)
-    seen = enlarged(fit(grey(image, side=LOOK)), by, image.size)
+    seen = enlarged(fit(array), by, image.size)
     if by == 1 or seen.box is None or max(seen.box[2:]) >= FINE * by:
         return seen
     left, top, right, bottom = around(seen.box, image.size)

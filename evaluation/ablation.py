@@ -34,6 +34,7 @@ Sample = tuple[bytes, str]  # a file, and its label
 StandIn = tuple[Any, str, Any]  # where, what, and what does nothing in its place
 
 WITHOUT: dict[str, StandIn] = {
+    "panels": (image, "panels_of_digits", lambda array: []),
     "grey by contrast": (grey, "contrast", lambda colours: colours @ np.array([0.299, 0.587, 0.114], np.float32)),
     "paper around each pixel": (image, "ink", ink.differing),
     "light from one side": (ink, "level", lambda array: array),
@@ -126,12 +127,14 @@ def held_out() -> Part:
 
 
 def drawn() -> dict[str, list[Picture]]:
-    held = held_out()
-    chosen = np.random.default_rng(0).choice(len(held), DRAWN, replace=False)
-    digits = list(zip(held.pixels[chosen], held.labels[chosen].tolist(), strict=True))
+    held, random = held_out(), np.random.default_rng(0)
+    chosen = random.choice(len(held), DRAWN, replace=False)
+    digits, labels = held.pixels[chosen], held.labels[chosen].tolist()
+    alone, in_cells = [written(pixels) for pixels in digits], [filled_in([pixels], random) for pixels in digits]
+    papers = dict.fromkeys(SURROUNDINGS, alone) | dict.fromkeys(PANELS, in_cells)
     return {
-        name: [(picture(surround(written(pixels))), label) for pixels, label in digits]
-        for name, surround in SURROUNDINGS.items()
+        name: [(picture(around(paper.copy())), label) for paper, label in zip(papers[name], labels, strict=True)]
+        for name, around in (SURROUNDINGS | PANELS).items()
     }
 
 

@@ -165,8 +165,14 @@ def on_table(paper: Paper) -> Paper:
     return table
 
 
+def askew_on_table(paper: Paper) -> Paper:
+    """Lay the paper on a dark table, turned by 20 degrees."""
+    turned = picture(on_table(paper)).rotate(20, Image.Resampling.BICUBIC, expand=True, fillcolor=TABLE)
+    return np.asarray(turned, float)
+
+
 PANELS: dict[str, Callable[[Paper], Paper]] = {
-    panel.__name__: panel for panel in (in_window, on_drums, on_colour, on_table)
+    panel.__name__: panel for panel in (in_window, on_drums, on_colour, on_table, askew_on_table)
 }
 
 
