@@ -21,8 +21,8 @@ from benchmarks.processes import Usage
 from benchmarks.results import Attempt, Disturbed, Raw, Results, Round, Run, Try, counted, disturbance, sound, write
 from benchmarks.server import serve
 from digits.cores import cores
-from digits.machine import processor
 from trainer.dataset import MNIST
+from trainer.machine import processor
 
 CONNECTIONS = {"json": (1, 64), "png": (1, 64), "batch": (1, 4), "hello": (1, 64)}
 WARM_UP = 8  # connections, for a second, before the memory is read

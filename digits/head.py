@@ -18,7 +18,7 @@ from digits.errors import BadModel
 from digits.graph import Graph, Tensor
 from digits.sizes import CLASSES
 
-LINEAR = {"Gemm", "MatMul", "Conv", "Add", "Mul"}  # operators whose results can be logits
+LINEAR = {"MatMul", "Conv", "Add", "Mul"}  # operators whose results can be logits
 BLENDING = {"Add", "Mul", "Mean"}  # operators that make no logits of a softmax
 TRANSPARENT = {"Reshape", "Transpose", "GlobalAveragePool", "AveragePool"}  # what goes through stays what it is
 

@@ -129,17 +129,11 @@ def dense(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     c = x.shape[-1]
     kernel = layer.weight("kernel", (c, units))
     shape = (*x.shape[:-1], units)
-    if layer.flag("use_bias"):
-        layer.expect("kernel", "bias")
-        bias = layer.weight("bias", (units,))
-        if len(shape) == 1:
-            y = graph.add("Gemm", [x, graph.constant(kernel), graph.constant(bias)], shape, each=c)
-        else:
-            y = graph.add("MatMul", [x, graph.constant(kernel)], shape, each=c)
-            y = graph.add("Add", [y, graph.constant(bias)], shape)
-    else:
-        layer.expect("kernel")
-        y = graph.add("MatMul", [x, graph.constant(kernel)], shape, each=c)
+    bias = layer.flag("use_bias")
+    layer.expect("kernel", *["bias"] * bias)
+    y = graph.add("MatMul", [x, graph.constant(kernel)], shape, each=c)
+    if bias:
+        y = graph.add("Add", [y, graph.constant(layer.weight("bias", (units,)))], shape)
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
 
@@ -172,14 +166,14 @@ def depthwise_conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     bias = layer.flag("use_bias")
     name = "kernel" if "kernel" in layer.weights else "depthwise_kernel"
     layer.expect(name, *["bias"] * bias)
-    y = by_channel(graph, layer, x, name, layer.weights.get("bias") if bias else None)
+    y = by_channel(graph, layer, x, name, bias=bias)
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
 
 def separable_conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     """Convolve each channel by itself, then mix them."""
     require_channels_last(layer)
-    y = by_channel(graph, layer, graph.channels_first(x), "depthwise_kernel", None)
+    y = by_channel(graph, layer, graph.channels_first(x), "depthwise_kernel", bias=False)
     filters, bias = layer.integer("filters"), layer.flag("use_bias")
     layer.expect("depthwise_kernel", "pointwise_kernel", *["bias"] * bias)
     mixing = layer.weight("pointwise_kernel", (1, 1, y.shape[2], filters))
@@ -190,14 +184,14 @@ def separable_conv2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     return activate(graph, layer, y, layer.get("activation", "linear"))
 
 
-def by_channel(graph: Graph, layer: Layer, x: Tensor, name: str, bias: Array | None) -> Tensor:
+def by_channel(graph: Graph, layer: Layer, x: Tensor, name: str, *, bias: bool) -> Tensor:
     """Convolve each of c channels with `depth_multiplier` kernels of its own, of an array (h, w, c, multiplier)."""
     h, w, c = x.shape
     size, strides, dilation = geometry(layer)
     many = layer.integer("depth_multiplier", 1)
     kernel = layer.weight(name, (*size, c, many))
     inputs: list[Tensor | str] = [x, graph.constant(kernel.transpose(2, 3, 0, 1).reshape(c * many, 1, *size))]
-    if bias is not None:
+    if bias:
         inputs.append(graph.constant(layer.weight("bias", (c * many,))))
     (rows, columns), pads = windows(layer, (h, w))
     return graph.add(

@@ -23,7 +23,7 @@ from digits.image import Pixels
 from digits.lattice import beliefs, best_reading
 from digits.network import Judgements, Probabilities
 from digits.pattern import ANYTHING, Pattern
-from digits.rows import Row, View, find_rows
+from digits.rows import Place, View, find_rows, looked_at
 from digits.sizes import SIDE
 
 Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the upright picture
@@ -50,7 +50,7 @@ class ReadDigit:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A comma, point or dash that stands after so many digits of its line."""
+    """A comma, point, dash or apostrophe that stands after so many digits of its line."""
 
     mark: str
     after: int
@@ -78,16 +78,16 @@ class Line:
 class Region:
     """A row in pieces, and where it lies."""
 
-    row: Row
+    place: Place  # and not the row: its ink is not needed any more, and that of many pages is gigabytes
     cuts: Cuts
     view: View
 
     def box(self, candidate: Candidate) -> Box:
-        return self.view.box(*self.row.place(*candidate.box))
+        return self.view.box(*self.place.part(*candidate.box))
 
     @property
     def whole(self) -> Box:
-        return self.view.box(*self.row.extent)
+        return self.view.box(*self.place.extent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +98,15 @@ class Found:
     view: View
 
     def region(self) -> Region:
-        return Region(self.parting.row, self.parting.cuts(), self.view)
+        return Region(self.parting.row.place, self.parting.cuts(), self.view)
 
 
 class TooMuchWriting(BadImage):
     """A picture holds more than `MOST_CANDIDATES`, which is known only once so many have been found."""
 
-    def __init__(self) -> None:
-        message = "there is too much writing in the image to be read at once; send a part of it"
-        super().__init__("too_large", message)
+    def __init__(self, seen: int = 0) -> None:
+        super().__init__("too_large", "there is too much writing in the image to be read at once; send a part of it")
+        self.seen = seen  # pixels that were looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ class Survey:
     """All that may be a digit in a picture. A place is where a line is: a region, or a given box that is blank."""
 
     places: list[Region | Box]
+    seen: int = 0  # pixels that were looked at
 
     @property
     def count(self) -> int:
@@ -150,14 +151,16 @@ def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
     """
     decoded = decode(identified)
     check_boxes(boxes, decoded.size)
+    parts = [part_of(decoded, box) for box in boxes] if boxes else [(0, 0, *decoded.image.size)]
+    seen = sum(looked_at((right - left, bottom - top)) for left, top, right, bottom in parts)
     places: list[Found | Box] = []
     count = 0
     for place in (in_box(decoded, box) for box in boxes) if boxes else in_rows(decoded):
         places.append(place)
         count += len(place.parting.candidates) if isinstance(place, Found) else 0
         if count > MOST_CANDIDATES:
-            raise TooMuchWriting
-    return Survey([place.region() if isinstance(place, Found) else place for place in places])
+            raise TooMuchWriting(seen)
+    return Survey([place.region() if isinstance(place, Found) else place for place in places], seen)
 
 
 def check_boxes(boxes: Sequence[Box], size: tuple[int, int]) -> None:
@@ -181,14 +184,20 @@ def in_rows(decoded: Decoded) -> Iterator[Found]:
 
 def in_box(decoded: Decoded, box: Box) -> Found | Box:
     """Return the row with the most ink in a part of a picture, or the box itself if it is blank. Raises `BadImage`."""
+    left, top, right, bottom = part_of(decoded, box)
+    sheet = find_rows(decoded.image.crop((left, top, right, bottom)))
+    if not sheet.rows:
+        return box
+    row = max(sheet.rows, key=lambda row: row.place.by * float(row.ink.sum()) / row.height)  # in pixels of the view
+    return Found(cut(row), sheet.view.moved(left, top).magnified(decoded.by, decoded.size))
+
+
+def part_of(decoded: Decoded, box: Box) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of a box in a picture that was decoded smaller: at least a pixel."""
     picture, by = decoded.image, decoded.by
     left, top = (min(max(round(box[axis] / by), 0), picture.size[axis] - 1) for axis in (0, 1))
     right, bottom = (min(round((box[axis] + box[axis + 2]) / by), picture.size[axis]) for axis in (0, 1))
-    sheet = find_rows(picture.crop((left, top, max(right, left + 1), max(bottom, top + 1))))
-    if not sheet.rows:
-        return box
-    row = max(sheet.rows, key=lambda row: row.by * float(row.ink.sum()) / row.height)  # in pixels of the view
-    return Found(cut(row), sheet.view.moved(left, top).magnified(by, decoded.size))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
 def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | None) -> Line:
@@ -205,14 +214,14 @@ def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | No
         if token.digit is not None:
             digits.append(ReadDigit(token.digit, place.box(candidate), probabilities[token.candidate]))
         else:
-            marks.append(Mark(kind_of(candidate, place.row), len(digits), place.box(candidate)))
+            marks.append(Mark(kind_of(candidate, place.place.high), len(digits), place.box(candidate)))
     return Line(digits, marks, place.whole, fits, left_out)
 
 
-def kind_of(mark: Candidate, row: Row) -> str:
-    """Tell a dash, comma or point by its shape and place; what stands high is an apostrophe."""
+def kind_of(mark: Candidate, high: int) -> str:
+    """Tell a dash, comma or point by its shape and place in a row so high; what stands high is an apostrophe."""
     if mark.wide > FLAT * mark.tall:
         return "-"
-    if mark.box[0] <= LOW * row.ink.shape[0]:
+    if mark.box[0] <= LOW * high:
         return "'"
     return "," if mark.tall > UPRIGHT * mark.wide else "."

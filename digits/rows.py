@@ -8,6 +8,7 @@ Knows nothing of which digits these are.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from digits.rules import without_rules
 from digits.strokes import Part, grouped, labelled, stroke_width, within_rings, without_edges
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
-SMALL = 72  # pixels on the shorter side, below which a picture is enlarged, for digits may touch in it
+SMALL = 72  # pixels on the shorter side, below which a picture is enlarged
 CROWDED = 0.2  # share of a picture above which ink is not the ink alone
 WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
 MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
@@ -90,18 +91,17 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Parts that stand beside each other, from left to right: (h, w) of their ink, 0...1, and where it lies."""
+class Place:
+    """Where the ink of a row lies in a view: each of its pixels is `by` of that, along both sides."""
 
-    ink: Grey
-    top: int  # in the view, as the next one
+    top: int
     left: int
-    height: float  # of its digits, in pixels of its ink
-    stroke: float  # width of its strokes, likewise
-    by: int = 1  # pixels of the view for each of its ink, along both sides
+    high: int  # in pixels of its ink, as the next one
+    wide: int
+    by: int = 1
 
-    def place(self, top: int, bottom: int, left: int, right: int) -> tuple[int, int, int, int]:
-        """Return where rows and columns of its ink lie in the view."""
+    def part(self, top: int, bottom: int, left: int, right: int) -> tuple[int, int, int, int]:
+        """Return where rows and columns of its ink lie."""
         return (
             self.top + self.by * top, self.top + self.by * bottom,
             self.left + self.by * left, self.left + self.by * right,
@@ -109,8 +109,18 @@ class Row:
 
     @property
     def extent(self) -> tuple[int, int, int, int]:
-        """Top, bottom, left and right of all of it, in the view."""
-        return self.place(0, len(self.ink), 0, len(self.ink[0]))
+        """Top, bottom, left and right of all of it."""
+        return self.part(0, self.high, 0, self.wide)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Parts that stand beside each other, from left to right: (h, w) of their ink, 0...1, and where it lies."""
+
+    ink: Grey
+    place: Place
+    height: float  # of its digits, in pixels of its ink
+    stroke: float  # width of its strokes, likewise
 
     @property
     def upright(self) -> float:
@@ -142,10 +152,22 @@ def find_rows(image: Image.Image) -> Sheet:
 # --- ink ----------------------------------------------------------------------------------------
 
 
+def looked_at(size: tuple[int, int]) -> int:
+    """Return how many pixels a picture of a size has as `sized` returns it."""
+    by = factor(size, LOOK)
+    seen = [-(-side // by) for side in size]
+    return math.prod(seen) * max(enlargement(seen), 1) ** 2
+
+
+def enlargement(sides: Sequence[int]) -> int:
+    """Return by how much to enlarge a picture, for digits may touch in a small one; not at all if it is below 2."""
+    return min(-(-SMALL // min(sides)), LOOK // max(sides))
+
+
 def sized(image: Image.Image) -> tuple[Grey, float]:
     """Return the brightness of a picture in a size that is good to look at, and pixels of the picture for each."""
     seen = grey(image, side=LOOK)
-    by = min(-(-SMALL // min(seen.shape)), LOOK // max(seen.shape))
+    by = enlargement(seen.shape)
     if by <= 1:
         return seen, float(factor(image.size, LOOK))
     enlarged = Image.fromarray(seen).resize((seen.shape[1] * by, seen.shape[0] * by), Image.Resampling.BICUBIC)
@@ -389,4 +411,4 @@ def row_of(solid: Grey, labels: NDArray[np.int32], chosen: NDArray[np.bool_], ex
     ink = np.where(own, solid[place], 0).astype(np.float32)
     by = max(1, int(height // FINE))
     smaller = np.asarray(Image.fromarray(np.where(mine, np.maximum(ink, FAINT), ink)).reduce(by), np.float32)
-    return Row(smaller, top, left, height / by, stroke_width(mine) / by, by)
+    return Row(smaller, Place(top, left, len(smaller), len(smaller[0]), by), height / by, stroke_width(mine) / by)

@@ -92,11 +92,7 @@ class Batcher:
         self._waiting: deque[Caller] = deque()
         self._running = 0
         self._due = False  # whether the next turn of the loop dispatches
-
-    @property
-    def depth(self) -> int:
-        """How many rows wait."""
-        return sum(len(caller.rows) - caller.taken for caller in self._waiting)
+        self.depth = 0  # rows that wait
 
     def submit(self, run: Run, rows: Rows, *, inline: int = 0, deadline: float | None = None) -> asyncio.Future[Rows]:
         """Return what `run` will make of the rows, which it may be given in parts and with those of others.
@@ -108,6 +104,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         caller = Caller(run, rows, inline, loop.create_future(), deadline)
         self._waiting.append(caller)
+        self.depth += len(rows)
         if not self._due:
             self._due = True
             loop.call_soon(self._dispatch)  # after all that came in this turn
@@ -135,12 +132,14 @@ class Batcher:
             if caller.is_late():
                 caller.fail(Late("the request waited longer than its timeout"))
             if caller.future.done():  # gone away, late, or failed in an earlier batch
+                self.depth -= len(caller.rows) - caller.taken
                 continue
             if batch and caller.run is not batch[0].caller.run:  # the model was replaced in between
                 self._waiting.appendleft(caller)
                 break
             part = caller.take(room)
             room -= part.stop - part.start
+            self.depth -= part.stop - part.start
             batch.append(part)
             if caller.taken < len(caller.rows):
                 again.append(caller)

@@ -35,7 +35,7 @@ from service.problems import NoModel
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
-LOOP_SECONDS = 4e-3  # that images on the event loop would take one by one; a batch of them takes about half
+LOOP_SECONDS = 4e-3  # for a batch on the event loop, counted image by image; together they take about half of it
 PATIENCE = 15.0  # seconds for which a start waits for its model before it answers that there is none
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 HEADERS = {"Digits-Model-Version": "version", "Digits-Model-Sha256": "sha256"}

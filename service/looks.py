@@ -32,7 +32,7 @@ logger = logging.getLogger("uvicorn.error")
 NPY_MAGIC = b"\x93NUMPY"
 LARGE = 1 << 21  # pixels; decoding more than these two million takes tens of milliseconds and megabytes
 FREE = 1 << 18  # pixels; a picture that has no more is not counted, since the number of images is bounded too
-MOST_PIXELS = 16 * MAX_PIXELS  # in all that are counted: as ten megabytes of photos have, read in half a minute
+MOST_PIXELS = 16 * MAX_PIXELS  # in all that are counted: as ten megabytes of photos have, decoded in half a minute
 
 
 @dataclass(frozen=True, slots=True)

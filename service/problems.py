@@ -16,7 +16,7 @@ class QueueFull(Exception):
 
 
 class Problem(Exception):
-    """A request that makes no sense as HTTP, with the status and code that say so."""
+    """A request that is refused as a whole, with the status and code that say why."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""HTTP as uvicorn speaks it, with bounds on what arrives and how long that takes; knows nothing of the application."""
+"""HTTP as uvicorn speaks it, with bounds on what arrives and how long that takes; asks no application."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from service.wishes import ReadWishes
 
 MOST_IMAGES = 1_000  # in a request; each takes tens of milliseconds
 MOST_CANDIDATES = 40_000  # in all images of a request
+MOST_SEEN = 100_000_000  # pixels that are looked at, likewise; a page has some two million, and takes a second or two
 BOX = 20  # candidates that a box counts for, since it is looked at by itself
 UNSURE = "?"  # stands in the text for a digit that is none
 
@@ -99,36 +100,38 @@ class Budget:
     same answer whenever it is sent. The first that is too much is the last that is surveyed.
     """
 
-    def __init__(self, boxes: Sequence[Box], left: int = MOST_CANDIDATES) -> None:
+    def __init__(self, boxes: Sequence[Box], candidates: int = MOST_CANDIDATES, seen: int = MOST_SEEN) -> None:
         self.boxes = boxes
-        self.left = left  # candidates; below 0 once an image was too much
-        self.least = BOX * len(boxes)  # that each image costs
+        self.candidates = candidates  # that are left; below 0 once an image was too much
+        self.seen = seen  # pixels that may still be looked at
+        self.least = BOX * len(boxes)  # candidates that each image costs
 
     def survey(self, identified: Image) -> Survey:
         """Survey an image, unless it is too much whatever is in it. Raises `BadImage`."""
-        if self.least > self.left:
+        if self.least > self.candidates:
             raise self.exceeded()
         return reading.survey(identified, self.boxes)
 
     def charge(self, survey: Survey | BadImage) -> Survey | BadImage:
         """Return a survey if there is enough left for it; images in which nothing was looked for cost nothing."""
-        cost = self.least + looked_at(survey)
-        if cost > self.left:
-            self.left = -1
+        candidates, seen = looked_at(survey)
+        if self.least + candidates > self.candidates or seen > self.seen:
+            self.candidates = -1
             return self.exceeded()
         if isinstance(survey, Survey | TooMuchWriting):
-            self.left -= cost
+            self.candidates -= self.least + candidates
+            self.seen -= seen
         return survey
 
     def exceeded(self) -> BadImage:
-        return BadImage("too_large", "the request holds too much writing to be read at once; send fewer images")
+        return BadImage("too_large", "the request is too much to be read at once; send fewer images")
 
 
-def looked_at(survey: Survey | BadImage) -> int:
-    """Return how many candidates were looked at, whether or not there were too many."""
+def looked_at(survey: Survey | BadImage) -> tuple[int, int]:
+    """Return how many candidates and pixels were looked at, whether or not there were too many."""
     if isinstance(survey, TooMuchWriting):
-        return reading.MOST_CANDIDATES
-    return survey.count if isinstance(survey, Survey) else 0
+        return reading.MOST_CANDIDATES, survey.seen
+    return (survey.count, survey.seen) if isinstance(survey, Survey) else (0, 0)
 
 
 def together(surveys: Sequence[Survey | BadImage]) -> Pixels:

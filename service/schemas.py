@@ -105,7 +105,7 @@ class ReadDigit(BaseModel):
 
 
 class Mark(BaseModel):
-    """A comma, point or dash in a number."""
+    """A comma, point, dash or apostrophe in a number."""
 
     mark: Literal[",", ".", "-", "'"] = Field(description="what it is")
     after: int = Field(description="how many digits of the line come before it", ge=0)
@@ -122,7 +122,7 @@ class Line(BaseModel):
     fits: bool | None = Field(description="whether it fits `expect` or `pattern`; null without either")
     box: Box = Field(description="left, top, width, height in pixels of the upright image")
     digits: list[ReadDigit] = Field(description="from left to right")
-    marks: list[Mark] = Field(description="commas, points and dashes")
+    marks: list[Mark] = Field(description="commas, points, dashes and apostrophes")
 
 
 class Reading(BaseModel):

@@ -60,6 +60,7 @@ class Settings:
     def problem(self) -> str | None:
         """Return what is wrong with a value, in a sentence."""
         checks = {
+            "DIGITS_HOST must not be empty; 0.0.0.0 is all addresses": bool(self.host),
             "DIGITS_PORT must lie between 0 and 65535": 0 <= self.port <= 65535,
             "DIGITS_MODEL_NAME must consist of letters, digits, dots, dashes and underscores": bool(
                 re.fullmatch(MODEL_NAME, self.model_name)

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 
 from uvicorn.config import STARTUP_FAILURE
@@ -31,8 +31,7 @@ PAUSE = 0.5  # seconds before a successor starts, which may well end as soon
 
 def take(host: str, port: int) -> socket.socket:
     """Take a port that nobody has, and share it with the workers. Raises `OSError`."""
-    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken = made(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         taken.bind((host, port))
     except OSError:
@@ -44,11 +43,19 @@ def take(host: str, port: int) -> socket.socket:
 
 def another(port: socket.socket) -> socket.socket:
     """Return one more socket on a shared port, to which nobody connects before it listens."""
-    made = socket.socket(port.family)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier service may linger
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    made.bind(port.getsockname())
-    return made
+    own = made(port.family)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    own.bind(port.getsockname())
+    return own
+
+
+def made(family: int) -> socket.socket:
+    """Return a socket that takes connections as those of asyncio do: for IPv6, of that alone."""
+    new = socket.socket(family)
+    new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier service may linger
+    if family == socket.AF_INET6:
+        new.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return new
 
 
 def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[], object]) -> int:
@@ -63,7 +70,7 @@ def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[
         prepare()
         for _ in range(count - 1):
             workers.append(start(serve, port))  # noqa: PERF401  # one that cannot start must not lose those before
-        while signal.sigwait({*STOP, signal.SIGCHLD}) == signal.SIGCHLD:
+        while not is_over(workers):
             for index, worker in enumerate(workers):
                 if worker.exitcode == STARTUP_FAILURE:
                     return STARTUP_FAILURE
@@ -71,13 +78,30 @@ def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[
                     logger.error("worker %s ended with status %s; another one starts", worker.pid, worker.exitcode)
                     if signal.sigtimedwait(STOP, PAUSE):
                         return 0
-                    workers[index] = start(serve, port)
+                    workers[index] = started_again(serve, port) or worker
         return 0
     finally:
         for worker in workers:
             worker.terminate()
         for worker in workers:
             worker.join()
+
+
+def is_over(workers: Sequence[BaseProcess]) -> bool:
+    """Wait until a worker ends, or may be replaced at last; tell whether there was a signal to stop."""
+    wanted = {*STOP, signal.SIGCHLD}
+    missing = any(worker.exitcode is not None for worker in workers)
+    came = signal.sigtimedwait(wanted, PAUSE) if missing else signal.sigwaitinfo(wanted)
+    return came is not None and came.si_signo in STOP
+
+
+def started_again(serve: Serve, port: socket.socket) -> BaseProcess | None:
+    """Start a worker; None if the system has no process or memory to spare just now."""
+    try:
+        return start(serve, port)
+    except OSError as exc:
+        logger.error("no worker can be started: %s; trying again in %g s", exc, PAUSE)
+        return None
 
 
 def start(serve: Serve, port: socket.socket) -> BaseProcess:

@@ -52,6 +52,12 @@ def called_on(entry: Json, *names: str, **arguments: Any) -> Json:
     return entry | {"inbound_nodes": [[[name, 0, 0, arguments] for name in names]]}
 
 
+def without_depthwise_bias() -> bytes:
+    by_channel = layer("DepthwiseConv2D", kernel_size=1, use_bias=True)
+    arrays = {"depthwiseconv2d/depthwiseconv2d/kernel": np.ones((1, 1, 1, 1), np.float32)} | weights()
+    return model(sequential(image_input(), by_channel, layer("Flatten"), dense()), arrays)
+
+
 def weights() -> Arrays:
     random = np.random.default_rng(3)
     return {

@@ -217,7 +217,7 @@ def test_few_pages_are_sent_together() -> None:
         return httpx.Response(200, json={"model": {"version": "v", "sha256": "0" * 64}, "images": items})
 
     with client_of(count) as client:
-        assert [reading.text for reading in client.read([b"page"] * 20)] == ["16"] * 16 + ["4"] * 4
+        assert [reading.text for reading in client.read([b"page"] * 9)] == ["4"] * 8 + ["1"]
 
 
 def test_several_requests_are_in_flight_at_once() -> None:

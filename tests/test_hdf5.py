@@ -214,6 +214,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     # weights
     "weights of another shape": ("mismatch", lambda: hostile.replace_kernel(shape=(10, 784), dtype="f4")),
     "weight missing": ("mismatch", lambda: model(vandal=lambda h5: h5.__delitem__("model_weights/dense/dense/bias"))),
+    "no bias where there is to be one": ("mismatch", hostile.without_depthwise_bias),
     "weight too many": ("mismatch", lambda: hostile.with_link(np.zeros(3, np.float32))),
     "weight of no layer": (
         "mismatch",

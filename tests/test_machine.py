@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.machine import memory, processor
+from trainer.machine import memory, processor
 
 HERE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -158,6 +158,7 @@ async def version(client: httpx.AsyncClient, path: str) -> str:
 
 async def test_the_bodies_of_images_hold_what_they_show(client: httpx.AsyncClient, document: Document) -> None:
     paths = {path: operation for _, path, operation in operations(document) if path in ("/predict", "/read")}
+    assert len(paths) == 2
     for path, operation in paths.items():
         for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
             answer = (await client.post(path, json=example["value"])).json()

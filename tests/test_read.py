@@ -138,6 +138,14 @@ async def test_a_request_with_more_writing_than_can_be_read_loses_the_rest() -> 
     assert [one.code for one in charged[3:] if isinstance(one, BadImage)] == ["too_large", "too_large"]
 
 
+def test_pages_without_writing_cost_what_was_looked_at() -> None:
+    blank = reading.survey(Image.new("L", (600, 400), 255))
+    budget = Budget((), seen=2 * 600 * 400)
+    charged = [budget.charge(blank) for _ in range(3)]
+    assert charged[:2] == [blank, blank]
+    assert "send fewer images" in str(charged[2])
+
+
 def test_nothing_is_looked_for_once_there_was_too_much() -> None:
     survey = reading.survey(Image.open(io.BytesIO(SENT)))
     budget = Budget((), survey.count - 1)

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from digits import bundle
-from digits.machine import processor
 from tests import models
 from tests.server import ROOT
 from trainer import runs
 from trainer.errors import INTERRUPTED
+from trainer.machine import processor
 from trainer.runs import Run, Task, side_by_side, summary, table
 
 

@@ -36,6 +36,7 @@ def test_every_field_is_read_from_its_variable() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("HOST", ""),
         ("PORT", "many"), ("PORT", "65536"), ("DEFAULT_MODEL", "maybe"), ("MODEL_NAME", "a/b"), ("MODEL_NAME", ""),
         ("WORKERS", "-1"), ("THREADS", "-1"), ("MAX_BODY", "0"), ("MAX_IMAGES", "0"), ("MAX_BATCH", "0"),
         ("MAX_QUEUE", "9999"), ("ROOT_PATH", "digits"), ("ROOT_PATH", "/digits/"), ("LOG_LEVEL", "loud"),

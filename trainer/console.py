@@ -16,8 +16,7 @@ from digits.bundle import Bundle
 from digits.errors import Refused
 from trainer import takeover
 from trainer.config import Config
-from trainer.dataset import BadData
-from trainer.errors import NotServed
+from trainer.errors import BadInput, NotServed
 
 if TYPE_CHECKING:  # it imports Keras, which takes seconds
     from trainer.training import Tested
@@ -46,13 +45,13 @@ def silence_imports() -> None:
 
 
 def check_output(config: Config) -> None:
-    """Raises `BadData` if nothing can be written where the bundle shall go; waits for nobody who publishes there."""
+    """Raises `BadInput` if nothing can be written where the bundle shall go; waits for nobody who publishes there."""
     try:
         config.output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=config.output):
             os.close(bundle.opened_lock(config.output))  # of which another user may have left one
     except OSError as exc:
-        raise BadData(f"{config.output}: cannot be written to ({reason(exc)})") from exc
+        raise BadInput(f"{config.output}: cannot be written to ({reason(exc)})") from exc
 
 
 def say_tested(tested: Tested) -> None:

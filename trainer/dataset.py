@@ -274,7 +274,8 @@ def read_rows(table: Path) -> list[dict[str, str | None]]:
     try:
         text = table.read_text(encoding="utf-8-sig")
         head = text.partition("\n")[0]
-        reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",")
+        delimiter = ";" if ";" in head and "," not in head else ","
+        reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
         rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as exc:

@@ -1,4 +1,4 @@
-"""Do Keras and the kernel answer alike? Of one network, on some images. Imports neither."""
+"""Do Keras and the kernel answer alike? Of one network, on some images. Imports no Keras."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ import numpy as np
 from digits import bundle, image, network
 from digits.bundle import Bundle, Manifest
 from digits.cores import cores
-from digits.machine import processor
 from digits.network import Network, Probabilities
 from trainer import devices, parity, takeover, thresholds
 from trainer.config import Config
 from trainer.dataset import Dataset, Part, first_of_each
 from trainer.errors import NotServed
+from trainer.machine import processor
 
 PACKAGES = ("keras", "tensorflow", "jax", "numpy", "h5py", "onnx", "onnxruntime", "pillow")
 

@@ -31,11 +31,11 @@ from digits import bundle
 from digits.bundle import Manifest
 from digits.cores import cores
 from digits.errors import BadBundle
-from digits.machine import memory
 from digits.parent import end_with_parent
 from trainer.config import Config
 from trainer.console import say, silence_imports
 from trainer.errors import DONE, FAILED, INTERRUPTED
+from trainer.machine import memory
 
 LOG = "log"  # what a training prints, in its folder
 MEMORY = 3 << 30  # bytes for each training; TensorFlow and 60,000 images, some of them varied, take most of it

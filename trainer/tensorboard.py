@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Config
-from trainer.dataset import BadData
+from trainer.errors import BadInput
 
 FOLDER = "tensorboard"
 HELD = "val_"  # what the names of figures of the validation set begin with
 
 
 def check(config: Config) -> None:
-    """Raises `BadData` if logs are wanted and cannot be written; better before the training than after."""
+    """Raises `BadInput` if logs are wanted and cannot be written; better before the training than after."""
     if config.tensorboard:
         try:
             import tensorboard  # noqa: F401
         except ImportError:
-            raise BadData("--tensorboard needs a package: pip install '.[tensorboard]', from a checkout") from None
+            raise BadInput("--tensorboard needs a package: pip install '.[tensorboard]', from a checkout") from None
 
 
 def callbacks(config: Config) -> list[Any]:

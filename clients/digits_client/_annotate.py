@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits_client._answers import Line, Reading
+from digits_client._images import ImageLike, encode_picture
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
 LINE, DIGIT = (30, 90, 200), (220, 60, 20)
 
 
-def annotate(picture: str | os.PathLike[str], reading: Reading, out: str | os.PathLike[str]) -> None:
-    """Save a picture with the boxes of its lines and digits, and the text of each line above it.
+def annotate(picture: ImageLike, reading: Reading, out: str | os.PathLike[str]) -> None:
+    """Save a picture, given as to `read`, with the boxes of its lines and digits, and the text of each line above it.
 
-    The suffix of `out` says in which format. Raises `ImportError` without Pillow, and `OSError` and `ValueError` for
-    what cannot be read or written.
+    The suffix of `out` says in which format. Raises `ImportError` without Pillow, `OSError` and `ValueError` for what
+    cannot be read or written, and `TypeError` for what is no picture.
     """
     try:
         from PIL import Image, ImageDraw, ImageOps
     except ImportError as exc:
         raise ImportError("to draw into pictures takes Pillow: pip install pillow") from exc
-    with Image.open(Path(picture)) as opened:
+    with Image.open(io.BytesIO(encode_picture(picture))) as opened:
         upright = ImageOps.exif_transpose(opened).convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
     pen = ImageDraw.Draw(image)

@@ -97,7 +97,7 @@ class ReadDigit:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A comma, point or dash, which stands after so many digits of its line."""
+    """A comma, point, dash or apostrophe, which stands after so many digits of its line."""
 
     mark: str
     after: int

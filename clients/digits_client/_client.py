@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sequence
-from contextlib import aclosing
 from typing import Any, Self, TypedDict, Unpack, overload
 
 import httpx
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits_client._answers import Box, Health, Prediction, Reading, read_health, read_json
-from digits_client._calls import ask, ask_each, persist
+from digits_client._calls import ask, ask_each, each, persist
 from digits_client._drivers import Tasks, Threads, iterate, run
 from digits_client._exceptions import Unreachable
 from digits_client._images import ImageLike, OneImage
@@ -251,15 +250,11 @@ class AsyncClient:
         call = predict_call(explain=explain, threshold=threshold, deadline=deadline)
         return await ask(self._driver(), call, images, self._retries)
 
-    async def predict_each(
+    def predict_each(
         self, images: ImageLike | ManyImages, **wishes: Unpack[Wishes]
     ) -> AsyncGenerator[Prediction, None]:
         """See `Client.predict_each`."""
-        call = predict_call(**wishes)
-        async with aclosing(ask_each(self._driver(), call, images, self._retries)) as answered:
-            async for some in answered:
-                for prediction in some:
-                    yield prediction
+        return each(self._driver(), predict_call(**wishes), images, self._retries)
 
     async def probabilities(
         self, images: ImageLike | ManyImages, *, deadline: float | None = None
@@ -285,15 +280,9 @@ class AsyncClient:
         call = read_call(expect=expect, pattern=pattern, boxes=boxes, threshold=threshold, deadline=deadline)
         return await ask(self._driver(), call, images, self._retries)
 
-    async def read_each(
-        self, images: ImageLike | ManyImages, **wishes: Unpack[ReadWishes]
-    ) -> AsyncGenerator[Reading, None]:
+    def read_each(self, images: ImageLike | ManyImages, **wishes: Unpack[ReadWishes]) -> AsyncGenerator[Reading, None]:
         """See `Client.read_each`."""
-        call = read_call(**wishes)
-        async with aclosing(ask_each(self._driver(), call, images, self._retries)) as answered:
-            async for some in answered:
-                for reading in some:
-                    yield reading
+        return each(self._driver(), read_call(**wishes), images, self._retries)
 
     async def health(self) -> Health:
         """See `Client.health`."""

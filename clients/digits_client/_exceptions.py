@@ -1,11 +1,4 @@
-"""What can go wrong between a client and the service.
-
-    DigitsError
-      Unreachable      no answer came: refused, cut off, or an address that is none
-        TimedOut       … in the time there was
-      Rejected         the service answered, and the answer was no
-        Unavailable    … for now: no model yet, too much to do, or a gateway that waits (429, 502, 503, 504)
-      BadAnswer        what answered is not this service, or not this version of it
+"""What can go wrong between a client and the service: `DigitsError`, and its kinds.
 
 An image that cannot be read is no exception: its `Prediction` carries the error, so that the
 others of the same call keep their digits. One that cannot even be sent raises `OSError`,
@@ -16,7 +9,15 @@ from __future__ import annotations
 
 
 class DigitsError(Exception):
-    """Base class: `except DigitsError` catches all that this library raises about the service."""
+    """Base class: `except DigitsError` catches all that this library raises about the service.
+
+    DigitsError
+      Unreachable      no answer came: refused, cut off, or an address that is none
+        TimedOut       … in the time there was
+      Rejected         the service answered, and the answer was no
+        Unavailable    … for now: no model yet, too much to do, or a gateway that waits (429, 502, 503, 504)
+      BadAnswer        what answered is not this service, or not this version of it
+    """
 
 
 class Unreachable(DigitsError):

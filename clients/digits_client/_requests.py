@@ -35,7 +35,7 @@ from digits_client._images import (
 T = TypeVar("T")
 
 MOST_IMAGES = 256  # in a request: the service answers more of them no faster, and less is lost when one fails
-MOST_PAGES = 16  # in a request to read them, each of which takes tens of milliseconds
+MOST_PAGES = 4  # in a request to read them; a photo of a page takes a second or two, and a wait is 30 s by default
 MOST_BYTES = 4 << 20  # of files in a request, unless one alone has more; a service takes 10 MiB by default
 JSON, NPY = "application/json", "application/x-npy"
 

@@ -99,7 +99,8 @@ def from_table(place: str, table: str, names: set[str], read: Read) -> list[Samp
 def as_rows(text: str) -> list[dict[str, Any]]:
     """Return the rows by the names of their columns in small letters; spreadsheets part them by ";" in some places."""
     head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in head and "," not in head else ",")
+    delimiter = ";" if ";" in head and "," not in head else ","
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
     return list(reader)
 
