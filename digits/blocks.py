@@ -29,14 +29,14 @@ STRAIGHT = 0.75  # of its columns, or of its rows, that differ in no more
 LARGE = 0.03  # of a picture, that a block whose edges are not straight, or that of a single digit, covers
 CONVEX = 0.93  # of what lies within a line around a block, that it covers
 BEYOND = 0.12  # of its height: how far above and below it the surface must still be another
-SURE = 0.8  # of its columns, above and below which it is
+SURE = 0.8  # of its columns, beyond whose ends it is
 FAR = 0.5  # of the range of brightness, that a block which the picture cuts off differs in from what is beside it
 BESIDE = 0.05  # of the picture, that is not such a block at least
 WHOLE = 0.95  # of what lies between its edges, that it covers: writing does not cut it up
-OWN = 0.5  # of it, that is not written on
-SLIM = 0.45  # slimness of what is written, where edges are not straight, at most
-ENOUGH = 64  # rows and columns of a block that are looked at for dents and corners
-TURNS = np.radians(np.arange(0, 90, 10))  # of the four directions in which corners are looked for
+OWN = 0.5  # of it, without what shows through holes, that is bare at least
+SLIM = 0.45  # thickness of what is written, where edges are not straight, at most
+SAMPLES = 64  # rows and columns of a block that are looked at for dents and corners
+TURNS = np.radians(np.arange(0, 90, 10))  # by which the four directions are turned in which corners are looked for
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Block:
         return stroke_width(self.filled & ~self.bare)
 
     @cached_property
-    def slimness(self) -> float:
-        """The width of what is written by that of what is bare; holes in a digit are about as wide as its strokes."""
+    def thickness(self) -> float:
+        """The width of what is written, in widths of what is bare: about 1 for the holes in a digit."""
         return self.stroke / max(stroke_width(self.bare), 1)
 
     @cached_property
     def squareness(self) -> float:
         """How much of it and of the quadrilateral of its four corners is in both, of what is in either."""
-        high, wide = (-(-side // ENOUGH) for side in self.filled.shape)
+        high, wide = (-(-side // SAMPLES) for side in self.filled.shape)
         filled = self.filled[::high, ::wide]
-        return max(shared(filled, within(corners, filled.shape)) for corners in quadrilaterals(filled))
+        return max(overlap(filled, inside(corners, filled.shape)) for corners in quadrilaterals(filled))
 
 
 def thresholds(grey: Grey) -> Iterator[float]:
-    """Yield Otsu's threshold, and those of what is darker and brighter."""
+    """Yield Otsu's threshold, then those within what is darker, and within what is brighter if anything is."""
     middle = otsu(grey)
     yield middle
     bright = grey[grey > middle]
@@ -99,7 +99,7 @@ def blocks(grey: Grey, threshold: float, least: float = 0) -> list[Block]:
 
 
 def blocks_of(grey: Grey, mask: Mask, least: float, *, dark: bool) -> Iterator[Block]:
-    """Yield the blocks of a mask; what is dark is no window if a picture cuts it off, as it does sheets of paper."""
+    """Yield the blocks of a mask; what is dark is no window if a picture cuts it off above or below."""
     labels, runs = labelled(mask)
     if runs[0].size and runs[0].max() >= CROWD:
         return
@@ -115,7 +115,7 @@ def blocks_of(grey: Grey, mask: Mask, least: float, *, dark: bool) -> Iterator[B
             straight = is_straight(own)
             if straight or (part.area >= LARGE * grey.size and is_convex(own)):
                 block = block_of(own, part, mask, dark=dark, straight=straight)
-                if straight or block.slimness <= SLIM:
+                if straight or block.thickness <= SLIM:
                     yield block
 
 
@@ -152,9 +152,9 @@ def is_no_shadow(own: Mask, part: Part, grey: Grey) -> bool:
 
 
 def is_bordered(own: Mask, part: Part, mask: Mask) -> bool:
-    """Tell whether it goes on as something else above and below, so that no line parts it from more of its kind.
+    """Tell whether the other kind lies well beyond its upper and lower edge, and not more of its own behind a line.
 
-    What the picture cuts off at one of these may be so; what is cut off at both must end to the left or right.
+    An edge at the border of the picture counts as met; if both are, the left and right ones decide.
     """
     upright, level = mask[:, part.left : part.right], mask[part.top : part.bottom].T
     ends = [ends_above(own, part.top, upright), ends_above(own[::-1], len(mask) - part.bottom, upright[::-1])]
@@ -217,7 +217,7 @@ def without_holes(mask: Mask) -> Mask:
 
 def is_convex(own: Mask) -> bool:
     """Tell whether hardly anything is missing between its edges and a line around them."""
-    some = np.linspace(0, own.shape[1] - 1, min(own.shape[1], ENOUGH)).astype(np.intp)
+    some = np.linspace(0, own.shape[1] - 1, min(own.shape[1], SAMPLES)).astype(np.intp)
     first, apart = own.argmax(0)[some], lengths(own)[some]
     upper, lower = hull(some, first), -hull(some, -first - apart)
     return bool(apart.sum() >= CONVEX * (lower - upper).sum())
@@ -238,7 +238,7 @@ def steepness(start: tuple[int, int], end: tuple[int, int]) -> float:
     return (end[1] - start[1]) / (end[0] - start[0])
 
 
-def within(corners: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
+def inside(corners: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
     """Return the pixels of a quadrilateral, whose corners are (4, 2) of x and y, with the clock."""
     y, x = np.ogrid[: shape[0], : shape[1]]
     x1, y1 = corners.T[..., np.newaxis, np.newaxis]
@@ -246,7 +246,7 @@ def within(corners: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
     return np.asarray(((x2 - x1) * (y - y1) >= (y2 - y1) * (x - x1)).all(0))
 
 
-def shared(one: Mask, other: Mask) -> float:
+def overlap(one: Mask, other: Mask) -> float:
     """Return the pixels of both masks by those of either (Jaccard 1901)."""
     return float((one & other).sum() / (one | other).sum())
 

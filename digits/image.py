@@ -37,6 +37,7 @@ LOOK = 120  # pixels on the longest side that is looked at; a larger picture is 
 PANEL = 480  # pixels on the longest side of a panel; a larger one is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
+SHADE = 32.0  # of 255, below which what is left of a picture's edges alone is its light
 SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
 STROKE = 0.12  # of the longest side: what it is widened to
 PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8
@@ -114,7 +115,7 @@ def look_on(panel: Block, image: Image.Image) -> Sight:
 
 
 def on_surface(image: Image.Image, inner: Mask) -> Image.Image:
-    """Return a panel, averaged down if it is large, with more of its surface where a coarse mask is false."""
+    """Return a panel, averaged down if it is large, in the colour of its surface wherever a coarse mask is false."""
     alone = reduce(direct(image), PANEL)
     inside = Image.fromarray(inner).resize(alone.size)
     surface = np.atleast_1d(np.median(np.asarray(alone)[np.asarray(inside)], axis=0))
@@ -186,6 +187,8 @@ def find_digit(array: Grey) -> Sight:
     inside = np.s_[top:bottom, left:right]
     strength, chosen = strength[inside], choice.mask[inside]
     full = quantile(strength[chosen], 0.5)
+    if choice.mask is mask and full < SHADE and max(array.shape) >= SMALL:
+        return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)  # nothing but a faint edge: light, not ink
     strokes = solid(strength, threshold / 2, full)
     if choice.mask is not mask:
         strokes[mask[inside] & ~chosen] = 0

@@ -1,6 +1,6 @@
 """Find panels: blocks that are darker or brighter than what is around them, and written on.
 
-    grey -> blocks, at the first of three thresholds at which some are panels
+    grey -> blocks, at the first of up to three thresholds at which some are panels
          -> the ink on each by itself, and that of all else; or the panels that hold one digit each
 
 The window of a meter is a panel, and so is each of its drums, a slip of paper on a table, or a white box on
@@ -29,11 +29,10 @@ STROKE = 0.35  # of its height: the ink on a panel is thinner
 SURFACE = 0.25  # of its pixels, that are no lighter than its surface, or no darker, however much is written on it
 EDGE = 0.07  # of the height of its writing, in which its edge is not sharp; and a pixel of those in which it was found
 SHARP = 0.93  # squareness of a panel with sharp corners
-SMALL = 0.2  # of the height of its panel, that this digit has
+SQUARE = 0.82  # that of one with round corners; a thick 0 has less
+SMALL = 0.2  # of the height of its panel, that the longest side of this digit has at least
 DRAWN = 0.4  # of the shorter side of its box: its strokes are thinner, but for a 1
 LONG = 1.1  # diagonals of its box, that they are long, but for a 1
-THIN = 0.2  # slimness, below which even a bar is hardly a hole
-ENOUGH = 2  # signs that a panel holds a digit
 PLAIN = 0.8  # of the border of a picture, that is alike where it shows paper, or what surrounds a panel
 NEAR = 0.25  # of the range of brightness, in which it is alike
 
@@ -43,13 +42,13 @@ NEAR = 0.25  # of the range of brightness, in which it is alike
 def ink_with_panels(grey: Grey) -> Grey:
     """Return the strength of the ink of a sheet, and of the ink on each panel that is on it."""
     by = -(-max(grey.shape) // COARSE)
-    found = find_panels(np.asarray(Image.fromarray(grey).reduce(by), np.float32))
+    found = panels_of_numbers(np.asarray(Image.fromarray(grey).reduce(by), np.float32))
     if not found:
         return ink_on_sheet(grey)
     bare, inks, light = grey.copy(), [], DIM
     for panel in found:
         place, filled = around(panel, by, grey.shape)
-        outer, inner = wider(filled, by * edge(panel)), ~wider(~filled, by * edge(panel))
+        outer, inner = wider(filled, by * edge(panel)), narrower(filled, by * edge(panel))
         surface = surface_of(grey[place][inner], dark=panel.dark)
         alone = np.where(inner, grey[place], np.float32(surface))
         inks.append((place, outer, ink_on(alone, by * panel.height, dark=panel.dark)))
@@ -76,6 +75,10 @@ def wider(mask: Mask, by: int) -> Mask:
     return within(np.maximum, mask.astype(np.uint8), 2 * by + 1) > 0
 
 
+def narrower(mask: Mask, by: int) -> Mask:
+    return ~wider(~mask, by)
+
+
 def surface_of(brightness: Grey, *, dark: bool) -> float:
     """Return the brightness of a panel, of which these are what is written on it as well."""
     return quantile(brightness, SURFACE if dark else 1 - SURFACE) if brightness.size else 0.0
@@ -90,18 +93,18 @@ def ink_on(grey: Grey, height: float, *, dark: bool) -> Grey:
 # --- panels of numbers --------------------------------------------------------------------------
 
 
-def find_panels(grey: Grey) -> list[Block]:
-    """Return the panels that are written on: those that stand out at the first of three thresholds at which some do."""
+def panels_of_numbers(grey: Grey) -> list[Block]:
+    """Return the panels that are written on: those at the first threshold at which there are any."""
     least = LARGE * grey.size
     for threshold in thresholds(grey):
         found = [one for one in blocks(grey, threshold) if one.straight or is_sharp(one)]
-        real = [one for one in found if is_read(one, found) or (is_sharp(one) and holds_digit(one, least))]
+        real = [one for one in found if holds_number(one, found) or (is_sharp(one) and holds_digit(one, least))]
         if real:
             return real
     return []
 
 
-def is_read(panel: Block, found: list[Block]) -> bool:
+def holds_number(panel: Block, found: list[Block]) -> bool:
     """Tell whether there are digits on it and what stands beside it, not just bars, as in the zeros of a thick pen."""
     pieces = [part for other in found if stands_beside(panel, other) for part in writing(other)]
     return len(pieces) >= SEVERAL and any(map(is_curved, pieces))
@@ -162,11 +165,11 @@ def may_hold_panel(grey: Grey) -> bool:
     """Tell quickly what holds none: paper all around, and what there is on it covers too little of its box."""
     border, near = edges(grey), NEAR * float(grey.max() - grey.min())
     paper = quantile(border, 0.5)
-    if np.count_nonzero(np.abs(border - paper) < near) < PLAIN * border.size:
+    if np.count_nonzero(np.abs(border - paper) <= near) < PLAIN * border.size:
         return True
-    other = np.abs(grey - paper) >= near
+    other = np.abs(grey - paper) > near
     box = other[np.ix_(other.any(1), other.any(0))]
-    return is_dense(int(np.count_nonzero(box)), *box.shape)
+    return box.size > 0 and is_dense(int(np.count_nonzero(box)), *box.shape)
 
 
 def holds_digit(panel: Block, least: float) -> bool:
@@ -178,8 +181,9 @@ def holds_digit(panel: Block, least: float) -> bool:
     if not panel.whole or panel.area < least or not tall:
         return False
     drawn = any(is_drawn(piece, panel.stroke) for piece in tall)
-    signs = [drawn, is_sharp(panel), panel.slimness <= SLIM, panel.slimness <= THIN]
-    return signs.count(True) >= ENOUGH
+    if is_sharp(panel):
+        return drawn or panel.thickness <= SLIM
+    return drawn and len(tall) == 1 and panel.thickness <= SLIM and panel.squareness >= SQUARE
 
 
 def is_drawn(piece: Part, stroke: float) -> bool:
@@ -189,5 +193,5 @@ def is_drawn(piece: Part, stroke: float) -> bool:
 
 
 def within_edges(panel: Block) -> Mask:
-    """Return the pixels of a panel, (h, w) of its box, that are not at its edge: what is left of that is a line."""
-    return ~wider(~np.pad(panel.filled, 1), 1)[1:-1, 1:-1]
+    """Return the pixels of a panel, (h, w) of its box, that are not at its edge: a rim of that would be a line."""
+    return narrower(np.pad(panel.filled, 1), 1)[1:-1, 1:-1]

@@ -23,7 +23,7 @@ from digits.image import Pixels
 from digits.lattice import beliefs, best_reading
 from digits.network import Judgements, Probabilities
 from digits.pattern import ANYTHING, Pattern
-from digits.rows import Place, View, find_rows, looked_at
+from digits.rows import Extent, View, find_rows, pixels_looked_at
 from digits.sizes import SIDE
 
 Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the upright picture
@@ -78,16 +78,16 @@ class Line:
 class Region:
     """A row in pieces, and where it lies."""
 
-    place: Place  # and not the row: its ink is not needed any more, and that of many pages is gigabytes
+    extent: Extent  # and not the row: its ink is not needed any more, and that of many pages is gigabytes
     cuts: Cuts
     view: View
 
     def box(self, candidate: Candidate) -> Box:
-        return self.view.box(*self.place.part(*candidate.box))
+        return self.view.box(*self.extent.part(*candidate.box))
 
     @property
     def whole(self) -> Box:
-        return self.view.box(*self.place.extent)
+        return self.view.box(*self.extent.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +98,13 @@ class Found:
     view: View
 
     def region(self) -> Region:
-        return Region(self.parting.row.place, self.parting.cuts(), self.view)
+        return Region(self.parting.row.extent, self.parting.cuts(), self.view)
 
 
 class TooMuchWriting(BadImage):
     """A picture holds more than `MOST_CANDIDATES`, which is known only once so many have been found."""
 
-    def __init__(self, seen: int = 0) -> None:
+    def __init__(self, seen: int) -> None:
         super().__init__("too_large", "there is too much writing in the image to be read at once; send a part of it")
         self.seen = seen  # pixels that were looked at
 
@@ -114,7 +114,7 @@ class Survey:
     """All that may be a digit in a picture. A place is where a line is: a region, or a given box that is blank."""
 
     places: list[Region | Box]
-    seen: int = 0  # pixels that were looked at
+    seen: int  # pixels that were looked at
 
     @property
     def count(self) -> int:
@@ -144,15 +144,17 @@ class Survey:
         return lines
 
 
-def survey(identified: Image.Image, boxes: Sequence[Box] = ()) -> Survey:
+def survey(identified: Image.Image, boxes: Sequence[Box] = (), most_pixels: float = math.inf) -> Survey:
     """Decode what was identified, and find what may be digits in it, or one number in each of the boxes.
 
-    Raises `BadImage`, and `TooMuchWriting` for more than can be looked at in seconds.
+    Raises `BadImage`, and `TooMuchWriting` for more than can be looked at in seconds, or more pixels than are allowed.
     """
     decoded = decode(identified)
     check_boxes(boxes, decoded.size)
     parts = [part_of(decoded, box) for box in boxes] if boxes else [(0, 0, *decoded.image.size)]
-    seen = sum(looked_at((right - left, bottom - top)) for left, top, right, bottom in parts)
+    seen = sum(pixels_looked_at((right - left, bottom - top)) for left, top, right, bottom in parts)
+    if seen > most_pixels:
+        raise TooMuchWriting(seen)
     places: list[Found | Box] = []
     count = 0
     for place in (in_box(decoded, box) for box in boxes) if boxes else in_rows(decoded):
@@ -188,7 +190,7 @@ def in_box(decoded: Decoded, box: Box) -> Found | Box:
     sheet = find_rows(decoded.image.crop((left, top, right, bottom)))
     if not sheet.rows:
         return box
-    row = max(sheet.rows, key=lambda row: row.place.by * float(row.ink.sum()) / row.height)  # in pixels of the view
+    row = max(sheet.rows, key=lambda row: row.extent.by * float(row.ink.sum()) / row.height)  # in pixels of the view
     return Found(cut(row), sheet.view.moved(left, top).magnified(decoded.by, decoded.size))
 
 
@@ -214,7 +216,7 @@ def read_line(place: Region, probabilities: Probabilities, pattern: Pattern | No
         if token.digit is not None:
             digits.append(ReadDigit(token.digit, place.box(candidate), probabilities[token.candidate]))
         else:
-            marks.append(Mark(kind_of(candidate, place.place.high), len(digits), place.box(candidate)))
+            marks.append(Mark(kind_of(candidate, place.extent.high), len(digits), place.box(candidate)))
     return Line(digits, marks, place.whole, fits, left_out)
 
 

@@ -91,7 +91,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Extent:
     """Where the ink of a row lies in a view: each of its pixels is `by` of that, along both sides."""
 
     top: int
@@ -101,14 +101,14 @@ class Place:
     by: int = 1
 
     def part(self, top: int, bottom: int, left: int, right: int) -> tuple[int, int, int, int]:
-        """Return where rows and columns of its ink lie."""
+        """Return top, bottom, left and right, in the view, of a part of its ink."""
         return (
             self.top + self.by * top, self.top + self.by * bottom,
             self.left + self.by * left, self.left + self.by * right,
         )  # fmt: skip
 
     @property
-    def extent(self) -> tuple[int, int, int, int]:
+    def whole(self) -> tuple[int, int, int, int]:
         """Top, bottom, left and right of all of it."""
         return self.part(0, self.high, 0, self.wide)
 
@@ -118,7 +118,7 @@ class Row:
     """Parts that stand beside each other, from left to right: (h, w) of their ink, 0...1, and where it lies."""
 
     ink: Grey
-    place: Place
+    extent: Extent
     height: float  # of its digits, in pixels of its ink
     stroke: float  # width of its strokes, likewise
 
@@ -152,7 +152,7 @@ def find_rows(image: Image.Image) -> Sheet:
 # --- ink ----------------------------------------------------------------------------------------
 
 
-def looked_at(size: tuple[int, int]) -> int:
+def pixels_looked_at(size: tuple[int, int]) -> int:
     """Return how many pixels a picture of a size has as `sized` returns it."""
     by = factor(size, LOOK)
     seen = [-(-side // by) for side in size]
@@ -411,4 +411,4 @@ def row_of(solid: Grey, labels: NDArray[np.int32], chosen: NDArray[np.bool_], ex
     ink = np.where(own, solid[place], 0).astype(np.float32)
     by = max(1, int(height // FINE))
     smaller = np.asarray(Image.fromarray(np.where(mine, np.maximum(ink, FAINT), ink)).reduce(by), np.float32)
-    return Row(smaller, Place(top, left, len(smaller), len(smaller[0]), by), height / by, stroke_width(mine) / by)
+    return Row(smaller, Extent(top, left, len(smaller), len(smaller[0]), by), height / by, stroke_width(mine) / by)

@@ -147,7 +147,12 @@ class Batcher:
         return batch
 
     def _start(self, batch: list[Part]) -> None:
-        first, rows = batch[0].caller, join(batch)
+        first = batch[0].caller
+        try:
+            rows = join(batch)
+        except Exception as exc:  # no memory, or rows of different kinds
+            settle(batch, exc)
+            return
         if len(rows) <= first.inline and not self._running and not self._waiting:
             settle(batch, attempt(first.run, rows))
             return

@@ -33,9 +33,9 @@ from service.problems import Problem
 from service.verdicts import ALTERNATIVES, failure
 from service.wishes import ReadWishes
 
-MOST_IMAGES = 1_000  # in a request; each takes tens of milliseconds
+MOST_IMAGES = 1_000  # in a request; a short number takes tens of milliseconds, a page a second or two
 MOST_CANDIDATES = 40_000  # in all images of a request
-MOST_SEEN = 100_000_000  # pixels that are looked at, likewise; a page has some two million, and takes a second or two
+MOST_PIXELS = 100_000_000  # that are looked at, likewise: some fifty pages
 BOX = 20  # candidates that a box counts for, since it is looked at by itself
 UNSURE = "?"  # stands in the text for a digit that is none
 
@@ -100,34 +100,34 @@ class Budget:
     same answer whenever it is sent. The first that is too much is the last that is surveyed.
     """
 
-    def __init__(self, boxes: Sequence[Box], candidates: int = MOST_CANDIDATES, seen: int = MOST_SEEN) -> None:
+    def __init__(self, boxes: Sequence[Box], candidates: int = MOST_CANDIDATES, pixels: int = MOST_PIXELS) -> None:
         self.boxes = boxes
-        self.candidates = candidates  # that are left; below 0 once an image was too much
-        self.seen = seen  # pixels that may still be looked at
+        self.candidates_left = candidates  # below 0 once an image was too much
+        self.pixels_left = pixels
         self.least = BOX * len(boxes)  # candidates that each image costs
 
     def survey(self, identified: Image) -> Survey:
         """Survey an image, unless it is too much whatever is in it. Raises `BadImage`."""
-        if self.least > self.candidates:
+        if self.least > self.candidates_left:
             raise self.exceeded()
-        return reading.survey(identified, self.boxes)
+        return reading.survey(identified, self.boxes, self.pixels_left)
 
     def charge(self, survey: Survey | BadImage) -> Survey | BadImage:
         """Return a survey if there is enough left for it; images in which nothing was looked for cost nothing."""
-        candidates, seen = looked_at(survey)
-        if self.least + candidates > self.candidates or seen > self.seen:
-            self.candidates = -1
+        candidates, pixels = cost_of(survey)
+        if self.least + candidates > self.candidates_left or pixels > self.pixels_left:
+            self.candidates_left = -1
             return self.exceeded()
         if isinstance(survey, Survey | TooMuchWriting):
-            self.candidates -= self.least + candidates
-            self.seen -= seen
+            self.candidates_left -= self.least + candidates
+            self.pixels_left -= pixels
         return survey
 
     def exceeded(self) -> BadImage:
         return BadImage("too_large", "the request is too much to be read at once; send fewer images")
 
 
-def looked_at(survey: Survey | BadImage) -> tuple[int, int]:
+def cost_of(survey: Survey | BadImage) -> tuple[int, int]:
     """Return how many candidates and pixels were looked at, whether or not there were too many."""
     if isinstance(survey, TooMuchWriting):
         return reading.MOST_CANDIDATES, survey.seen

@@ -56,7 +56,7 @@ def tell(message: str, *arguments: object) -> None:
 
 def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[], object]) -> int:
     """Serve until a signal; `prepare` imports what all but the first process inherit. Returns an exit status."""
-    forgo_what_no_line_shows()
+    skip_unused_log_fields()
     config = uvicorn.Config(
         make_app, factory=True, host=settings.host, port=settings.port,
         log_level=settings.log_level, access_log=settings.log_level in ("debug", "info"),
@@ -73,8 +73,8 @@ def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[
     return workers.supervise(partial(serve, config), port, settings.processes, prepare)
 
 
-def forgo_what_no_line_shows() -> None:
-    """Log without looking up the caller, thread and process of each line, as the logging HOWTO says."""
+def skip_unused_log_fields() -> None:
+    """Have `logging`, in all of the process, not look up caller, thread and process: no line here shows them."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 

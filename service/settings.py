@@ -39,7 +39,7 @@ class Settings:
     threads: int = setting(0, "threads for inference in each process, and as many for decoding; 0: one per core")
     max_body: int = setting(10 << 20, "most bytes in a request; more get 413")
     max_images: int = setting(10_000, "most images in a request; more get 413")
-    max_batch: int = setting(64, "most images that a thread has the network read at once")
+    max_batch: int = setting(64, "most images in a batch for a thread, which has the network read 32 at a time")
     max_queue: int = setting(20_000, "most images in all requests being answered, in each process; more get 429")
     root_path: str = setting("", "path prefix that a proxy adds in front of the service and strips, such as `/digits`")
     log_level: str = setting("info", "`critical`, `error`, `warning`, `info` or `debug`")

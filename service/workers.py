@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 
 from uvicorn.config import STARTUP_FAILURE
@@ -31,7 +31,7 @@ PAUSE = 0.5  # seconds before a successor starts, which may well end as soon
 
 def take(host: str, port: int) -> socket.socket:
     """Take a port that nobody has, and share it with the workers. Raises `OSError`."""
-    taken = made(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    taken = new_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         taken.bind((host, port))
     except OSError:
@@ -43,14 +43,14 @@ def take(host: str, port: int) -> socket.socket:
 
 def another(port: socket.socket) -> socket.socket:
     """Return one more socket on a shared port, to which nobody connects before it listens."""
-    own = made(port.family)
+    own = new_socket(port.family)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     own.bind(port.getsockname())
     return own
 
 
-def made(family: int) -> socket.socket:
-    """Return a socket that takes connections as those of asyncio do: for IPv6, of that alone."""
+def new_socket(family: int) -> socket.socket:
+    """Return a socket with the options that asyncio sets: one for IPv6 takes IPv6 alone."""
     new = socket.socket(family)
     new.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier service may linger
     if family == socket.AF_INET6:
@@ -70,15 +70,14 @@ def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[
         prepare()
         for _ in range(count - 1):
             workers.append(start(serve, port))  # noqa: PERF401  # one that cannot start must not lose those before
-        while not is_over(workers):
-            for index, worker in enumerate(workers):
-                if worker.exitcode == STARTUP_FAILURE:
+        while (came := next_signal(None if len(workers) == count else PAUSE)) not in STOP:
+            for ended in [worker for worker in workers if worker.exitcode is not None]:
+                if ended.exitcode == STARTUP_FAILURE:
                     return STARTUP_FAILURE
-                if worker.exitcode is not None:
-                    logger.error("worker %s ended with status %s; another one starts", worker.pid, worker.exitcode)
-                    if signal.sigtimedwait(STOP, PAUSE):
-                        return 0
-                    workers[index] = started_again(serve, port) or worker
+                logger.error("worker %s ended with status %s; another one starts", ended.pid, ended.exitcode)
+                workers.remove(ended)
+            if came is None:
+                replace_missing(workers, count, serve, port)
         return 0
     finally:
         for worker in workers:
@@ -87,21 +86,20 @@ def supervise(serve: Serve, port: socket.socket, count: int, prepare: Callable[[
             worker.join()
 
 
-def is_over(workers: Sequence[BaseProcess]) -> bool:
-    """Wait until a worker ends, or may be replaced at last; tell whether there was a signal to stop."""
+def next_signal(seconds: float | None) -> int | None:
+    """Wait until a worker ends or a signal says to stop, so long at most; None if neither came."""
     wanted = {*STOP, signal.SIGCHLD}
-    missing = any(worker.exitcode is not None for worker in workers)
-    came = signal.sigtimedwait(wanted, PAUSE) if missing else signal.sigwaitinfo(wanted)
-    return came is not None and came.si_signo in STOP
+    came = signal.sigwaitinfo(wanted) if seconds is None else signal.sigtimedwait(wanted, seconds)
+    return came.si_signo if came else None
 
 
-def started_again(serve: Serve, port: socket.socket) -> BaseProcess | None:
-    """Start a worker; None if the system has no process or memory to spare just now."""
+def replace_missing(workers: list[BaseProcess], count: int, serve: Serve, port: socket.socket) -> None:
+    """Start workers until there are so many, or until the system has no process or memory to spare just now."""
     try:
-        return start(serve, port)
+        while len(workers) < count:
+            workers.append(start(serve, port))
     except OSError as exc:
         logger.error("no worker can be started: %s; trying again in %g s", exc, PAUSE)
-        return None
 
 
 def start(serve: Serve, port: socket.socket) -> BaseProcess:

@@ -60,6 +60,13 @@ def test_seven_is_no_trivial_picture(seven: Pixels) -> None:
 # --- formats and modes --------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ends", [(235, 190), (240, 225), (120, 220)])
+def test_blank_paper_is_blank_in_light_from_one_side(ends: tuple[int, int]) -> None:
+    shade = np.linspace(*ends, 500)[np.newaxis].repeat(350, 0).astype(np.uint8)
+    for paper in (shade, shade.T):
+        assert image.look(Image.fromarray(np.ascontiguousarray(paper))).box is None
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "MPO"])
 def test_every_format_is_read(kind: str, seven: Pixels) -> None:
     assert distance(seven, image.read(encoded(drawn(), kind))) < 0.02

@@ -140,7 +140,7 @@ async def test_a_request_with_more_writing_than_can_be_read_loses_the_rest() -> 
 
 def test_pages_without_writing_cost_what_was_looked_at() -> None:
     blank = reading.survey(Image.new("L", (600, 400), 255))
-    budget = Budget((), seen=2 * 600 * 400)
+    budget = Budget((), pixels=2 * 600 * 400)
     charged = [budget.charge(blank) for _ in range(3)]
     assert charged[:2] == [blank, blank]
     assert "send fewer images" in str(charged[2])
@@ -155,7 +155,7 @@ def test_nothing_is_looked_for_once_there_was_too_much() -> None:
 
 
 def test_a_page_that_is_too_much_by_itself_costs_what_was_looked_at() -> None:
-    crowded, survey = TooMuchWriting(), reading.survey(Image.open(io.BytesIO(SENT)))
+    crowded, survey = TooMuchWriting(0), reading.survey(Image.open(io.BytesIO(SENT)))
     budget = Budget((), 2 * reading.MOST_CANDIDATES + survey.count)
     charged = [budget.charge(one) for one in (crowded, crowded, survey, crowded)]
     assert charged[:3] == [crowded, crowded, survey]

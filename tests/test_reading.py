@@ -18,7 +18,7 @@ from digits.lattice import best_reading
 from digits.network import Network
 from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
-from digits.rows import MOST_PIECES, Place, Row, find_rows, inked, looked_at, sized
+from digits.rows import MOST_PIECES, Extent, Row, find_rows, inked, pixels_looked_at, sized
 from digits.strokes import components
 from evaluation import drawing
 from evaluation.drawing import Paper, number, picture
@@ -105,7 +105,7 @@ def test_a_course_is_as_long_as_its_line_and_bridges_a_gap() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (30, 200), (71, 73), (640, 480), (3000, 2001), (1, 5000)])
 def test_it_is_known_before_how_much_of_a_picture_is_looked_at(size: tuple[int, int]) -> None:
-    assert looked_at(size) == sized(Image.new("L", size))[0].size
+    assert pixels_looked_at(size) == sized(Image.new("L", size))[0].size
 
 
 def test_rows_come_from_top_to_bottom_where_they_are() -> None:
@@ -114,7 +114,7 @@ def test_rows_come_from_top_to_bottom_where_they_are() -> None:
     assert len(sheet.rows) == 3
     top = 20
     for row, paper in zip(sheet.rows, papers, strict=True):
-        left, above, width, height = sheet.view.box(*row.place.extent)
+        left, above, width, height = sheet.view.box(*row.extent.whole)
         rows, columns = np.nonzero(paper.min(2) < 150)
         assert (above, above + height) == pytest.approx((top + rows.min(), top + rows.max() + 1), abs=4)
         assert (left, left + width) == pytest.approx((40 + columns.min(), 40 + columns.max() + 1), abs=4)
@@ -126,7 +126,7 @@ def test_the_boxes_of_a_turned_picture_are_those_of_the_picture() -> None:
     sloping = upright.rotate(15, Image.Resampling.BICUBIC, expand=True, fillcolor=(240, 240, 240))
     sheet = find_rows(sloping)
     (row,) = sheet.rows
-    left, top, width, height = sheet.view.box(*row.place.extent)
+    left, top, width, height = sheet.view.box(*row.extent.whole)
     rows, columns = np.nonzero(np.asarray(sloping.convert("L")) < 150)
     reach = 0.26 * max(row.ink.shape)  # the sine of 15°: the upright box around a turned one has other corners
     found = (left, left + width, top, top + height)
@@ -266,7 +266,7 @@ def test_the_row_with_the_most_ink_is_that_of_a_box_however_tall_it_is() -> None
         page[tall, left : left + 12] = 20
     for left in (40, 80, 120, 160):
         page[low, left : left + 6] = 20
-    assert [row.place.by for row in find_rows(picture(page)).rows] == [2, 1]
+    assert [row.extent.by for row in find_rows(picture(page)).rows] == [2, 1]
     (place,) = survey(page, [(0, 0, 400, 300)]).places
     assert isinstance(place, reading.Region)
     assert place.whole[1] < 30
@@ -332,7 +332,7 @@ def test_marks_are_told_by_shape_and_place(tall: float, wide: float, top: int, m
 def test_faint_strokes_are_cut_and_widened_as_others_are() -> None:
     ink = np.zeros((80, 40), np.float32)
     ink[10:70, 20] = 0.3
-    pixels = cut(Row(ink, Place(0, 0, 80, 40), 60.0, 1.0)).cuts().pixels
+    pixels = cut(Row(ink, Extent(0, 0, 80, 40), 60.0, 1.0)).cuts().pixels
     assert len(pixels) > 0
     assert (pixels.max((1, 2)) == 255).all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -129,12 +130,32 @@ def test_a_worker_that_dies_gets_a_successor(supervisor: subprocess.Popen[str]) 
     port = int(supervisor.stdout.readline())
     first = ask(port)
     os.kill(first, signal.SIGKILL)
-    seen = {ask(port)}
+    assert first not in both(port)
+
+
+def both(port: int) -> set[int]:
+    """Return the process ids of two workers, as soon as there are so many."""
+    seen: set[int] = set()
     end = time.monotonic() + DEADLINE
     while len(seen) < 2:
         assert time.monotonic() < end
         seen.add(ask(port))
-    assert first not in seen
+    return seen
+
+
+def test_a_successor_that_cannot_be_started_is_started_later(supervisor: subprocess.Popen[str]) -> None:
+    assert supervisor.stdout is not None
+    assert supervisor.stderr is not None
+    port = int(supervisor.stdout.readline())
+    first, second = both(port)
+    limits = resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    os.kill(first, signal.SIGKILL)
+    said = [supervisor.stderr.readline() for _ in range(3)]
+    assert [line.partition(":")[0] for line in said[1:]] == ["no worker can be started"] * 2
+    assert ask(port) == second
+    resource.prlimit(supervisor.pid, resource.RLIMIT_NOFILE, limits)
+    assert first not in both(port)
 
 
 def test_no_worker_outlives_its_supervisor(supervisor: subprocess.Popen[str]) -> None:

@@ -179,7 +179,7 @@ def share(text: str) -> float:
 
 def seconds(text: str) -> float:
     with suppress(ValueError):
-        if (value := float(text)) > 0:  # which what is no number is not, and it would be waited for without end
+        if (value := float(text)) > 0:  # false for nan, too, with which a wait would never end
             return value
     raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, such as 60")
 

@@ -57,19 +57,19 @@ async def ask(driver: Driver[Any], call: Call[T], images: Any, retries: int) -> 
     """Return the answer to an image, or the answers to all. Raises `DigitsError`, `OSError` and so on."""
     if not call.are_many(images):
         return (await ask_chunk(driver, call, Patience.within(call.deadline, retries), Chunk([images])))[0]
-    async with aclosing(each(driver, call, images, retries)) as answered:
+    async with aclosing(ask_each(driver, call, images, retries)) as answered:
         return [one async for one in answered]
 
 
-async def each(driver: Driver[Any], call: Call[T], images: Any, retries: int) -> AsyncGenerator[T, None]:
-    """Yield the answers one by one, as `ask_each` does some."""
-    async with aclosing(ask_each(driver, call, images, retries)) as answered:
+async def ask_each(driver: Driver[Any], call: Call[T], images: Any, retries: int) -> AsyncGenerator[T, None]:
+    """Yield the answers in order, one by one."""
+    async with aclosing(ask_some(driver, call, images, retries)) as answered:
         async for some in answered:
             for one in some:
                 yield one
 
 
-async def ask_each(driver: Driver[Any], call: Call[T], images: Any, retries: int) -> AsyncGenerator[list[T], None]:
+async def ask_some(driver: Driver[Any], call: Call[T], images: Any, retries: int) -> AsyncGenerator[list[T], None]:
     """Yield the answers in order, some at a time, as they come; takes no more images than are being asked about."""
     patience = Patience.within(call.deadline, retries)
     works: deque[Any] = deque()

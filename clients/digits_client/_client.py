@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits_client._answers import Box, Health, Prediction, Reading, read_health, read_json
-from digits_client._calls import ask, ask_each, each, persist
+from digits_client._calls import ask, ask_each, ask_some, persist
 from digits_client._drivers import Tasks, Threads, iterate, run
 from digits_client._exceptions import Unreachable
 from digits_client._images import ImageLike, OneImage
@@ -126,7 +126,7 @@ class Client:
         four of up to 256 images. Whatever goes wrong is raised after the predictions before it. Takes and raises what
         `predict` does.
         """
-        return iterate(ask_each(self._driver(), predict_call(**wishes), images, self._retries))
+        return iterate(ask_some(self._driver(), predict_call(**wishes), images, self._retries))
 
     def probabilities(
         self, images: ImageLike | Iterable[ImageLike], *, deadline: float | None = None
@@ -172,7 +172,7 @@ class Client:
         self, images: ImageLike | Iterable[ImageLike], **wishes: Unpack[ReadWishes]
     ) -> Generator[Reading, None, None]:
         """Yield the reading of each image; `read` as `predict_each` is to `predict`."""
-        return iterate(ask_each(self._driver(), read_call(**wishes), images, self._retries))
+        return iterate(ask_some(self._driver(), read_call(**wishes), images, self._retries))
 
     def health(self) -> Health:
         """Say whether the service can predict, and with what. Asks once.
@@ -254,7 +254,7 @@ class AsyncClient:
         self, images: ImageLike | ManyImages, **wishes: Unpack[Wishes]
     ) -> AsyncGenerator[Prediction, None]:
         """See `Client.predict_each`."""
-        return each(self._driver(), predict_call(**wishes), images, self._retries)
+        return ask_each(self._driver(), predict_call(**wishes), images, self._retries)
 
     async def probabilities(
         self, images: ImageLike | ManyImages, *, deadline: float | None = None
@@ -282,7 +282,7 @@ class AsyncClient:
 
     def read_each(self, images: ImageLike | ManyImages, **wishes: Unpack[ReadWishes]) -> AsyncGenerator[Reading, None]:
         """See `Client.read_each`."""
-        return each(self._driver(), read_call(**wishes), images, self._retries)
+        return ask_each(self._driver(), read_call(**wishes), images, self._retries)
 
     async def health(self) -> Health:
         """See `Client.health`."""
