@@ -14,8 +14,8 @@ from digits.bundle import Bundle, Manifest
 from tests import models
 from trainer import averaging, console, fit, parity, publish
 from trainer.config import Config
-from trainer.dataset import BadData, Dataset, Part
-from trainer.errors import NotServed
+from trainer.dataset import Dataset, Part
+from trainer.errors import BadInput, NotServed
 from trainer.publish import Offer
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's own
@@ -63,10 +63,10 @@ def test_whether_there_is_room_for_a_bundle_is_seen_while_another_publishes(tmp_
         other.submit(console.check_output, Config(output=tmp_path / "models")).result(timeout=60)
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == [".lock"]
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(BadData, match="file/models: cannot be written to"):
+    with pytest.raises(BadInput, match="file/models: cannot be written to"):
         console.check_output(Config(output=tmp_path / "file" / "models"))
     (tmp_path / "locked" / ".lock").mkdir(parents=True)  # which nobody can open to write, nor can root
-    with pytest.raises(BadData, match=r"locked: cannot be written to \(.*\.lock: Is a directory\)"):
+    with pytest.raises(BadInput, match=r"locked: cannot be written to \(.*\.lock: Is a directory\)"):
         console.check_output(Config(output=tmp_path / "locked"))
 
 
