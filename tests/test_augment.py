@@ -11,7 +11,7 @@ from digits.image import Pixels, centre_of_mass
 from tests.models import mnist
 from trainer.augment import Chance, Floats, Variation, augment, bend, blur, coarsen, extents, hide, sample, vary_strokes
 
-USUAL = Variation(share=0.7, strength=1, hidden=0.1, moved=1.5)
+USUAL = Variation(share=0.7, strength=1, hidden=0.1, moved=1.5, patch=5)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,9 @@ def test_a_share_stays_as_it_is(pixels: Pixels) -> None:
 def test_half_the_strength_changes_less(pixels: Pixels) -> None:
     plain = pixels / np.float32(255)
     whole, half, none = (
-        np.abs(augment(pixels, np.random.default_rng(0), Variation(1, strength, hidden=0, moved=1.5)) - plain).mean()
+        np.abs(
+            augment(pixels, np.random.default_rng(0), Variation(1, strength, hidden=0, moved=1.5, patch=5)) - plain
+        ).mean()
         for strength in (1, 0.5, 0)
     )
     assert 0 == none < half < 0.8 * whole
@@ -50,7 +52,7 @@ def test_half_the_strength_changes_less(pixels: Pixels) -> None:
 
 def test_hidden_parts_are_paper(pixels: Pixels) -> None:
     plain = pixels / np.float32(255)
-    varied = augment(pixels, np.random.default_rng(0), Variation(1, strength=0, hidden=1, moved=1.5))
+    varied = augment(pixels, np.random.default_rng(0), Variation(1, strength=0, hidden=1, moved=1.5, patch=5))
     hidden = varied != plain
     assert (varied[hidden] == 0).all()
     assert (hidden.sum((1, 2)) <= 25).all()
@@ -60,7 +62,7 @@ def test_hidden_parts_are_paper(pixels: Pixels) -> None:
 def test_every_pixel_of_a_digit_may_be_hidden() -> None:
     full = np.zeros((2000, 28, 28), np.float32)
     full[:, 4:24, 4:24] = 1
-    hidden = (hide(full, np.random.default_rng(0), 1) < full).any(0)
+    hidden = (hide(full, np.random.default_rng(0), 1, side=5) < full).any(0)
     assert hidden[4:24, 4:24].all()
 
 

@@ -222,22 +222,23 @@ async def test_the_service_serves_it_like_any_other(published: Path, serve: Serv
 def test_members_are_found_as_bundles_and_hold_the_same_images_out(
     members: list[Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """All were trained with another --validation; one alone varied its images, the other knew no --moved."""
+    """All were trained with another --validation; one did not vary its images, and knew no --moved and --patch."""
+    plain, varied = {"augmented": 0.0}, {"augmented": 0.5, "moved": 0.5, "patch": 2}
     held = load(data, validation=0.2)
     figures = {"accuracy": 0.75, "loss": 0.5, "images": 300, "confusion": []}
     versions = [
         models.publish(
             tmp_path, path.read_bytes(), golden=False, data=held.summary(), test=figures,
-            training={"validation": 0.2, **varied},
+            training={"validation": 0.2, **how},
         ).version
-        for path, varied in zip(members, ({"augmented": 0.0}, {"augmented": 0.5, "moved": 0.5}), strict=True)
+        for path, how in zip(members, (plain, varied), strict=True)
     ]  # fmt: skip
     assert main(arguments(versions, data, tmp_path, "--force")) == 0
     found = bundle.read_current(tmp_path)
     assert "warning" not in capsys.readouterr().err
     assert found.manifest["data"]["validation"] == len(held.validation) > 75
-    told = {name: found.manifest["training"][name] for name in ("validation", "augmented", "moved")}
-    assert told == {"validation": 0.2, "augmented": 0.5, "moved": 1.5}
+    told = {name: found.manifest["training"][name] for name in ("validation", "augmented", "moved", "patch")}
+    assert told == {"validation": 0.2, "augmented": 0.5, "moved": 1.5, "patch": 5}
     assert found.manifest["members"][1]["test"] == {"accuracy": 0.75, "loss": 0.5, "images": 300}
     assert found.manifest["compared"]["caveats"] == []
 

@@ -26,7 +26,7 @@ from trainer.config import Config
 from trainer.scan import Keys
 
 ROOT = Path(__file__).parent.parent
-USUAL = Variation(share=1, strength=1, hidden=0.1, moved=1.5)
+USUAL = Variation(share=1, strength=1, hidden=0.1, moved=1.5, patch=5)
 
 
 @pytest.fixture(scope="module")

@@ -247,7 +247,9 @@ def test_recipes_are_sets_of_defaults(capsys: pytest.CaptureFixture[str]) -> Non
     plain = Config.from_args(["--recipe", "plain"])
     assert (plain.augmented, plain.outliers, plain.recipe) == (0, 0, "plain")
     assert Config.from_args(["--recipe", "plain", "--outliers", "0.5"]).outliers == 0.5
-    assert Config.from_args(["--recipe", "mnist"]).variation == Variation(share=0.7, strength=1, hidden=0.3, moved=3)
+    assert Config.from_args(["--recipe", "mnist"]).variation == Variation(
+        share=0.7, strength=1, hidden=0.3, moved=3, patch=8
+    )
     with pytest.raises(SystemExit):
         Config.from_args(["--recipe", "secret"])
     assert "--recipe must be one of plain, standard, full, mnist, sprint" in capsys.readouterr().err

@@ -33,7 +33,6 @@ BEND = 0.9  # pixels, standard deviation, at each of 5 x 5 points
 STRETCHED = 0.3  # share of images that fill their box whatever their proportions, as some scanners leave them
 BLURRED = 0.2  # share that is seen out of focus, or small, and has broad soft strokes for it
 COARSE = 0.25  # share that is seen in few dots, black or white
-PATCH = 5  # pixels, the side of a square of paper that hides a part
 NOISY, NOISE = 0.1, 0.08  # share with noise, and its standard deviation at most
 GAMMA = 0.4  # of its logarithm, at most
 
@@ -46,6 +45,7 @@ class Variation:
     strength: float  # 1: as far, and as often, as the constants above say
     hidden: float  # share of the varied ones of which a part is hidden
     moved: float  # pixels, up to which they are moved at strength 1
+    patch: int  # pixels, the side of a square of paper that hides a part
 
 
 class Chance(Protocol):
@@ -65,7 +65,7 @@ def augment(pixels: Pixels, random: Chance, variation: Variation) -> Floats:
     strength = variation.strength
     varied = bend(vary_strokes(plain, random, strength), extents(pixels), random, strength, variation.moved)
     varied = vary_ink(coarsen(blur(varied, random, strength), random, strength), random, strength)
-    varied = add_noise(hide(varied, random, variation.hidden), random, strength)
+    varied = add_noise(hide(varied, random, variation.hidden, variation.patch), random, strength)
     return namespace_of(plain).where(among(len(pixels), variation.share, random), varied, plain)
 
 
@@ -193,11 +193,11 @@ def vary_ink(x: Floats, random: Chance, strength: float) -> Floats:
     return xp.clip(x, 0, 1) ** xp.exp(floats(-strength * GAMMA, strength * GAMMA, len(x), random))
 
 
-def hide(x: Floats, random: Chance, share: float) -> Floats:
+def hide(x: Floats, random: Chance, share: float, side: int) -> Floats:
     """Lay a square of paper on a share of the images (DeVries and Taylor 2017), wherever ink may be."""
     n = len(x)
-    corner = random.integers(4, SIDE - 4 - PATCH + 1, (2, n, 1))
-    rows, columns = (corner <= np.arange(SIDE)) & (np.arange(SIDE) < corner + PATCH)  # (n, 28) each
+    corner = random.integers(4, SIDE - 4 - side + 1, (2, n, 1))
+    rows, columns = (corner <= np.arange(SIDE)) & (np.arange(SIDE) < corner + side)  # (n, 28) each
     patch = rows[:, :, np.newaxis] & columns[:, np.newaxis] & among(n, share, random)
     return namespace_of(x).where(patch, np.float32(0), x)
 

@@ -17,8 +17,8 @@ RECIPES: dict[str, dict[str, Any]] = {  # what differs from the defaults below
               "average": 0.999},
     "standard": {},
     "full": {"epochs": 48, "average": 0.999},
-    "mnist": {"epochs": 40, "hidden": 0.3, "moved": 3.0, "drawn": 0.0, "outliers": 0.0, "label_smoothing": 0.05,
-              "average": 0.999, "taught": 1.0},
+    "mnist": {"epochs": 40, "hidden": 0.3, "patch": 8, "moved": 3.0, "drawn": 0.0, "outliers": 0.0,
+              "label_smoothing": 0.05, "average": 0.999, "taught": 1.0},
     "sprint": {"epochs": 2, "augmented": 0.0, "drawn": 0.0, "outliers": 0.0, "dropout": 0.1, "learning_rate": 4e-3,
                "validation": 0.02},
 }  # fmt: skip
@@ -52,6 +52,7 @@ class Config:
         "how far, and how often, they are varied: 1 as by hands and scanners, 0 not at all, except for hidden parts",
     )
     hidden: float = setting(0.1, "share of the varied images that have a hidden part")
+    patch: int = setting(5, "pixels, the side of the square that hides a part")
     moved: float = setting(1.5, "pixels by which a varied image is moved at most in each direction, at strength 1")
     drawn: float = setting(0.2, "digits of other hands, drawn by the program, per image of the training set")
     outliers: float = setting(0.25, "images without a digit in each batch, per image with one")
@@ -114,6 +115,7 @@ class Config:
             "--augmented must be at least 0 and at most 1": 0 <= self.augmented <= 1,
             "--strength must be at least 0 and at most 2": 0 <= self.strength <= 2,
             "--hidden must be at least 0 and at most 1": 0 <= self.hidden <= 1,
+            "--patch must be at least 1 and at most 20": 1 <= self.patch <= 20,
             "--moved must be at least 0 and at most 4": 0 <= self.moved <= 4,
             "--drawn must be at least 0 and at most 10": 0 <= self.drawn <= 10,
             "--outliers must be at least 0 and at most 10": 0 <= self.outliers <= 10,
@@ -127,7 +129,7 @@ class Config:
 
     @property
     def variation(self) -> Variation:
-        return Variation(self.augmented, self.strength, self.hidden, self.moved)
+        return Variation(self.augmented, self.strength, self.hidden, self.moved, self.patch)
 
     def hyper_parameters(self, teacher: bytes | None) -> dict[str, Any]:
         """Return what shapes the weights but the data, as a manifest keeps it; `teacher` is what its file held."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # these import Keras, which takes seconds
     from trainer.training import Tested
 
 FLAGS = ("data", "output", "target_accuracy", "force")  # of a training that are flags here, too
-VARIED = ("augmented", "strength", "hidden", "moved")  # how far a training varies its images
+VARIED = ("augmented", "strength", "hidden", "patch", "moved")  # how far a training varies its images
 AS_TRAINED = ("validation", *VARIED)
 FIGURES = ("accuracy", "loss", "images")  # kept of the test of a member
 
@@ -99,8 +99,9 @@ def as_trained(config: Config, manifests: Sequence[Manifest]) -> Config:
     """Hold out what the members' trainings did, if all agree, and vary images as far as any of them."""
     told = [part(manifest, "training") for manifest in manifests]
     values = {name: [item[name] for item in told if is_number(item.get(name))] for name in AS_TRAINED}
-    if len(values["moved"]) < len(told):  # trained before it could be told
-        values["moved"].append(config.moved)
+    for name in ("patch", "moved"):
+        if len(values[name]) < len(told):  # trained before it could be told
+            values[name].append(getattr(config, name))
     held = values.pop("validation")
     agreed = {"validation": held[0]} if len(held) == len(told) and len(set(held)) == 1 else {}
     made = replace(config, **agreed, **{name: max(found) for name, found in values.items() if found})
