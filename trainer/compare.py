@@ -24,6 +24,7 @@ from trainer.config import Config
 from trainer.dataset import Dataset, Part
 from trainer.errors import DONE
 from trainer.foreign import is_number, part, word
+from trainer.parallel import on_all_cores
 
 SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
 
@@ -84,7 +85,7 @@ def mcnemar(first_right: Right, second_right: Right) -> Comparison:
 
 def right(predict: Network, part: Part) -> Right:
     """Return (n,): which images of a part a network reads rightly."""
-    return np.asarray(predict(part.pixels).argmax(1) == part.labels)
+    return np.asarray(on_all_cores(predict, part.pixels).argmax(1) == part.labels)
 
 
 def sentence(comparison: Comparison, first: str, second: str) -> str:

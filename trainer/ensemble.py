@@ -29,6 +29,7 @@ from trainer.console import check_output, publish, say, say_tested, silence_impo
 from trainer.dataset import Dataset, Part
 from trainer.errors import DONE, BadInput
 from trainer.foreign import is_number, part
+from trainer.parallel import on_all_cores
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds
     from trainer.averaging import Ensemble
@@ -134,7 +135,7 @@ def run(found: Sequence[Bundle], data: Dataset, config: Config) -> None:
 def ask(model: Bundle, validation: Part) -> Probabilities:
     """Return the (n, 10) probabilities that are served. Raises `BadMember`."""
     with naming(model):
-        return network.load(model.h5)(validation.pixels)
+        return on_all_cores(network.load(model.h5), validation.pixels)
 
 
 def load(model: Bundle) -> Any:

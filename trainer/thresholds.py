@@ -17,6 +17,7 @@ from digits.network import PRESENCE, Network
 from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import Part
 from trainer.outliers import outliers
+from trainer.parallel import on_all_cores
 
 DOUBTED = 1e-3  # share of the varied digits of a validation set that may be taken for none
 VARIANTS = 4  # of each of them
@@ -31,10 +32,10 @@ def find(reader: Network, validation: Part, variation: Variation) -> Manifest:
     """
     random = np.random.default_rng(0)
     digits = [as_pixels(augment(validation.pixels, random, variation)) for _ in range(VARIANTS)]
-    judged = reader.judge(np.concatenate(digits))
+    judged = on_all_cores(reader.judge, np.concatenate(digits))
     presence = judged[:, PRESENCE]
     least = {"presence": nearly_all(presence), "confidence": nearly_all(beliefs(judged).max(1))}
-    none = reader.judge(outliers(validation.pixels, len(validation), random))[:, PRESENCE]
+    none = on_all_cores(reader.judge, outliers(validation.pixels, len(validation), random))[:, PRESENCE]
     refused = float((none < least["presence"]).mean())
     return {"thresholds": least, "outliers": {"auroc": auroc(presence, none), "refused": refused, "images": len(none)}}
 
