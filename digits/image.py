@@ -20,7 +20,7 @@ from PIL import Image, ImageChops
 from digits.blocks import Block
 from digits.decode import decode, identify
 from digits.grey import Grey, direct, factor, grey, reduce, uncoloured
-from digits.ink import FAINTEST, SMALL, Mask, even_paper, ink, otsu, quantile, running
+from digits.ink import FAINTEST, SMALL, Mask, even_paper, grain, ink, otsu, quantile, running
 from digits.panels import panels_of_digits, within_edges
 from digits.plain import decode_plain
 from digits.sizes import SIDE
@@ -37,6 +37,7 @@ LOOK = 120  # pixels on the longest side that is looked at; a larger picture is 
 PANEL = 480  # pixels on the longest side of a panel; a larger one is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
+GRAINS = 6.0  # standard deviations of a picture's grain, below which faint ink is grain
 SHADE = 32.0  # of 255, below which what is left of a picture's edges alone is its light
 SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
 STROKE = 0.12  # of the longest side: what it is widened to
@@ -185,10 +186,11 @@ def find_digit(array: Grey) -> Sight:
     choice = Choice(mask) if may_fill(array.shape, paper is not None) else one_digit(mask)
     top, bottom, left, right = bounds(choice.mask)
     inside = np.s_[top:bottom, left:right]
-    strength, chosen = strength[inside], choice.mask[inside]
+    whole, strength, chosen = strength, strength[inside], choice.mask[inside]
     full = quantile(strength[chosen], 0.5)
-    if choice.mask is mask and full < SHADE and max(array.shape) >= SMALL:
-        return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)  # nothing but a faint edge: light, not ink
+    faint = full < SHADE and max(array.shape) >= SMALL
+    if faint and (choice.mask is mask or full < GRAINS * grain(whole)):
+        return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)  # nothing but light, or grain
     strokes = solid(strength, threshold / 2, full)
     if choice.mask is not mask:
         strokes[mask[inside] & ~chosen] = 0

@@ -36,6 +36,7 @@ PEAK = 50  # pixels that stand out at least as far as is said
 CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
 MOST_SHAPES = 32  # whose borders are kept, some 100 kB each at most
+BLOCK = 6  # pixels, the side of the blocks in which grain is measured
 WIDE = 0.06  # of a sheet's longer side, if that is more
 
 
@@ -246,6 +247,16 @@ def otsu(strength: Grey) -> float:
     moment = strength.size * sums[:-1] - sums[-1] * below
     best = (moment * moment / (below * (strength.size - below))).argmax()
     return int(used[best] + used[best + 1] + 1) / 2 * high / 256
+
+
+def grain(strength: Grey) -> float:
+    """Return the standard deviation of (h, w) strengths in small blocks: its median, for most of them have no ink.
+
+    It is 0.5 at least, as rounding alone makes it, or if there is no whole block.
+    """
+    height, width = (side // BLOCK * BLOCK for side in strength.shape)
+    blocks = strength[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    return max(quantile(blocks.std((1, 3)), 0.5), 0.5) if blocks.size else 0.5
 
 
 def quantile(values: NDArray[Any], share: float) -> float:

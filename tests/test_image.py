@@ -67,6 +67,29 @@ def test_blank_paper_is_blank_in_light_from_one_side(ends: tuple[int, int]) -> N
         assert image.look(Image.fromarray(np.ascontiguousarray(paper))).box is None
 
 
+def grainy(brightness: NDArray[np.floating], noise: float, seed: int) -> bytes:
+    """Return a photo in which the brightness, (h, w), has normal noise of a standard deviation."""
+    values = brightness + np.random.default_rng(seed).normal(0, noise, brightness.shape)
+    return encoded(Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)), "JPEG", quality=85)
+
+
+@pytest.mark.parametrize("noise", [1, 2, 4, 8, 12])
+def test_grain_is_seldom_taken_for_ink(noise: float) -> None:
+    papers = [np.broadcast_to(np.linspace(235, end, 500), (350, 500)) for end in (235, 215, 190)]
+    found = [image.see(decode.identify(grainy(paper, noise, seed))).box for paper in papers for seed in range(4)]
+    assert sum(box is not None for box in found) <= 2
+
+
+def test_faint_writing_is_found_among_grain() -> None:
+    digits, _ = mnist(20)
+    for seed, digit in enumerate(digits):
+        paper = np.broadcast_to(np.linspace(235, 190, 500), (350, 500)).copy()
+        paper[100:240, 180:320] -= 15 * np.asarray(Image.fromarray(digit).resize((140, 140)), float) / 255
+        box = image.see(decode.identify(grainy(paper, 2, seed))).box
+        assert box is not None
+        assert 180 <= box[0] + box[2] / 2 <= 320
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "MPO"])
 def test_every_format_is_read(kind: str, seven: Pixels) -> None:
     assert distance(seven, image.read(encoded(drawn(), kind))) < 0.02
