@@ -83,11 +83,12 @@ class Block:
 
 
 def thresholds(grey: Grey) -> Iterator[float]:
-    """Yield Otsu's threshold, then those within what is darker, and within what is brighter if anything is."""
+    """Yield Otsu's threshold, then those within what is darker, and within what is brighter, if anything is."""
     middle = otsu(grey)
     yield middle
-    bright = grey[grey > middle]
-    yield otsu(grey[grey <= middle][np.newaxis])
+    dark, bright = grey[grey <= middle], grey[grey > middle]
+    if dark.size:
+        yield otsu(dark[np.newaxis])
     if bright.size:
         yield middle + otsu(bright[np.newaxis] - middle)
 

@@ -20,7 +20,7 @@ from PIL import Image, ImageChops
 from digits.blocks import Block
 from digits.decode import decode, identify
 from digits.grey import Grey, direct, factor, grey, reduce, uncoloured
-from digits.ink import FAINTEST, SMALL, Mask, even_paper, grain, ink, otsu, quantile, running
+from digits.ink import FAINTEST, SHADE, SMALL, Mask, even_paper, grain, ink, otsu, quantile, running
 from digits.panels import panels_of_digits, within_edges
 from digits.plain import decode_plain
 from digits.sizes import SIDE
@@ -38,7 +38,6 @@ PANEL = 480  # pixels on the longest side of a panel; a larger one is averaged d
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
 GRAINS = 6.0  # standard deviations of a picture's grain, below which faint ink is grain
-SHADE = 32.0  # of 255, below which what is left of a picture's edges alone is its light
 SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
 STROKE = 0.12  # of the longest side: what it is widened to
 PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8

@@ -35,9 +35,11 @@ STROKES = (0.02, 0.04, 0.08, 0.16)  # of the shorter side of a sheet: strokes ar
 PEAK = 50  # pixels that stand out at least as far as is said
 CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
-MOST_SHAPES = 32  # whose borders are kept, some 100 kB each at most
-BLOCK = 6  # pixels, the side of the blocks in which grain is measured
 WIDE = 0.06  # of a sheet's longer side, if that is more
+MOST_SHAPES = 32  # whose borders are kept, some 100 kB each at most
+GRAIN = 6  # pixels, the side of the blocks in which grain is measured
+PAPER = 0.2  # share of these that have no ink on them at least, however close a picture is cut
+SHADE = 32.0  # of 255, below which what stands out may be light that falls off towards an edge
 
 
 def ink(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
@@ -250,13 +252,13 @@ def otsu(strength: Grey) -> float:
 
 
 def grain(strength: Grey) -> float:
-    """Return the standard deviation of (h, w) strengths in small blocks: its median, for most of them have no ink.
+    """Return the standard deviation of (h, w) strengths in small blocks: what a share of these, `PAPER`, stays below.
 
     It is 0.5 at least, as rounding alone makes it, or if there is no whole block.
     """
-    height, width = (side // BLOCK * BLOCK for side in strength.shape)
-    blocks = strength[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return max(quantile(blocks.std((1, 3)), 0.5), 0.5) if blocks.size else 0.5
+    height, width = (side // GRAIN * GRAIN for side in strength.shape)
+    blocks = strength[:height, :width].reshape(height // GRAIN, GRAIN, width // GRAIN, GRAIN)
+    return max(quantile(blocks.std((1, 3)), PAPER), 0.5) if blocks.size else 0.5
 
 
 def quantile(values: NDArray[Any], share: float) -> float:

@@ -15,18 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits.frames import without_frames
 from digits.grey import Grey, factor, grey
-from digits.ink import FAINTEST, Mask, along_rows, otsu, quantile
-from digits.panels import ink_with_panels
-from digits.rules import without_rules
-from digits.strokes import Part, grouped, labelled, stroke_width, within_rings, without_edges
+from digits.ink import Mask, along_rows
+from digits.sheet import Ink, ink_of, thresholded, without_print
+from digits.strokes import Part, grouped, stroke_width, within_rings
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 SMALL = 72  # pixels on the shorter side, below which a picture is enlarged
-CROWDED = 0.2  # share of a picture above which ink is not the ink alone
-WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
-MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
 MOST_PARTS = 1_200  # the largest of which are looked at
 FINE = 60  # pixels that a digit is tall at least, where a row is averaged down: more say nothing more
 SPECK = 0.08  # of a row's height times the width of strokes: the area below which a part is dirt
@@ -139,17 +134,17 @@ class Sheet:
 def find_rows(image: Image.Image) -> Sheet:
     """Return the rows of a picture. Raises `BadImage`."""
     seen, scale = sized(image)
-    strength = ink_with_panels(seen)
+    ink = ink_of(seen)
     view = View(scale, image.size)
-    marks = marked(strength)
+    marks = marked(ink)
     angle = slope(marks.parts, marks.row)
     if abs(angle) > SLOPING:
-        strength, view = turned(strength, view, angle)
-        marks = marked(strength)
+        strength, view = turned(ink.strength, view, angle)
+        marks = marked(thresholded(strength))
     return Sheet(cut_out(marks), view)
 
 
-# --- ink ----------------------------------------------------------------------------------------
+# --- sizes --------------------------------------------------------------------------------------
 
 
 def pixels_looked_at(size: tuple[int, int]) -> int:
@@ -174,34 +169,6 @@ def sized(image: Image.Image) -> tuple[Grey, float]:
     return np.asarray(enlarged, np.float32), 1 / by
 
 
-def inked(strength: Grey) -> tuple[Mask, float, float]:
-    """Return where the ink is, how strong most of it is, and how weak its edges are."""
-    threshold = otsu(strength)
-    while (strong := strength > max(threshold, FAINTEST)).mean() > CROWDED and strong.any():
-        higher = threshold + otsu(strength[strong] - threshold)
-        if higher <= threshold or is_print(strength > higher):
-            break  # all of it is as strong, or only what is printed is stronger
-        threshold = higher
-    if not strong.any():
-        return strong, 1.0, 0.0
-    labels = labelled(strength > max(WEAK * threshold, FAINTEST))[0]
-    area = np.bincount(labels.ravel())
-    real = np.zeros(len(area), bool)
-    real[labels[strong]] = True
-    real[0] = False
-    if real.sum() > MOST_PIECES:
-        real[np.argsort(np.where(real, area, 0), kind="stable")[:-MOST_PIECES]] = False
-    mask = np.asarray(real[labels])
-    return mask, quantile(strength[strong], 0.5), threshold / 2
-
-
-def is_print(mask: Mask) -> bool:
-    """Tell whether nothing is written; forms, which take time to find, are looked for where little is inked."""
-    if not without_edges(mask)[0].any():
-        return True
-    return bool(mask.mean() <= CROWDED) and not without_edges(without_frames(mask))[0].any()
-
-
 # --- parts --------------------------------------------------------------------------------------
 
 
@@ -215,11 +182,9 @@ class Marks:
     row: NDArray[np.intp]  # for each part the number of its row
 
 
-def marked(strength: Grey) -> Marks:
-    mask, full, floor = inked(strength)
-    parts, labels = marked_out(mask)
-    solid = np.clip((strength - floor) / max(full - floor, 1e-6), 0, 1)
-    return Marks(np.asarray(solid, np.float32), parts, labels, chains(parts))
+def marked(ink: Ink) -> Marks:
+    parts, labels = marked_out(ink.mask)
+    return Marks(ink.solid, parts, labels, chains(parts))
 
 
 def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
@@ -231,11 +196,6 @@ def marked_out(mask: Mask) -> tuple[list[Part], NDArray[np.int32]]:
     renumbered = np.zeros(len(parts) + 1, np.int32)
     renumbered[[index + 1 for index in largest]] = np.arange(1, MOST_PARTS + 1)
     return [parts[index] for index in largest], renumbered[labels]
-
-
-def without_print(mask: Mask) -> Mask:
-    """Remove forms, the edges of the page, and ruled lines."""
-    return without_rules(without_edges(without_frames(mask))[0])
 
 
 # --- rows ---------------------------------------------------------------------------------------

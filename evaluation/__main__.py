@@ -1,4 +1,4 @@
-"""python -m evaluation: sets, ablation, rendered, steps; all but sets in this process, on the model that is served."""
+"""python -m evaluation: sets, ablation, rendered, grain, steps; all but sets in this process, on the model that is served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from digits.decode import decode, identify
 from digits.errors import Refused
 from digits.network import Network
 from digits_client import Client, DigitsError
-from evaluation import ablation, rendered, sets, steps
+from evaluation import ablation, grain, rendered, sets, steps
 
 
 def main() -> int:
@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     rendering = commands.add_parser("rendered", help="what it costs to find a digit on a canvas")
     rendering.add_argument("--count", type=int, default=10_000, help="of test digits")
     rendering.set_defaults(do=lambda given: print(rendered.compare(reader(), given.count)))
+    graining = commands.add_parser("grain", help="how faint writing may be, and how grainy a picture")
+    graining.add_argument("--count", type=int, default=50, help="of digits and of numbers for each contrast and noise")
+    graining.set_defaults(do=lambda given: print(grain.report(reader(), given.count)))
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)

@@ -16,7 +16,7 @@ from unittest import mock
 import numpy as np
 from PIL import Image
 
-from digits import cuts, grey, image, ink, lattice, reading, rows, strokes
+from digits import cuts, grey, image, ink, lattice, reading, rows, sheet, strokes
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
@@ -54,10 +54,10 @@ WITHOUT: dict[str, StandIn] = {
     "between pixels": (image, "line_weights", image.area_weights),
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
-    "panels": (rows, "ink_with_panels", ink.ink_on_sheet),
-    "forms": (rows, "without_frames", lambda mask: mask),
+    "panels": (sheet, "ink_with_panels", ink.ink_on_sheet),
+    "forms": (sheet, "without_frames", lambda mask: mask),
     "circles": (strokes, "rings", lambda labels, parts: []),
-    "ruled lines": (rows, "without_rules", lambda mask: mask),
+    "ruled lines": (sheet, "without_rules", lambda mask: mask),
     "rows made level": (rows, "slope", lambda parts, row: 0.0),
     "enlarged": (rows, "SMALL", 0),
     "cuts through ink": (cuts, "DEAREST", -1.0),

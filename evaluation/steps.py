@@ -15,8 +15,8 @@ from digits.grey import Grey, grey
 from digits.ink import FAINTEST, even_paper, ink, otsu
 from digits.lattice import beliefs, best_reading
 from digits.network import Network
-from digits.panels import ink_with_panels
-from digits.rows import Row, find_rows, inked, sized, without_print
+from digits.rows import Row, find_rows, sized
+from digits.sheet import ink_of, without_print
 from digits.strokes import one_digit
 
 SIDE = 112  # pixels of each step
@@ -69,9 +69,8 @@ def fitted(step: Image.Image) -> Image.Image:
 
 
 def steps_of_numbers(picture: Image.Image, network: Network) -> list[Image.Image]:
-    strength = ink_with_panels(sized(picture)[0])
-    mask, full, _ = inked(strength)
-    shown = [as_image(strength / full), as_image(without_print(mask))]
+    ink = ink_of(sized(picture)[0])
+    shown = [as_image(ink.strength / ink.full), as_image(without_print(ink.mask))]
     rows = [step for row in find_rows(picture).rows for step in (with_cuts(row), chosen(row, network))]
     return [picture, *shown, *rows]
 

@@ -18,7 +18,8 @@ from digits.lattice import best_reading
 from digits.network import Network
 from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
-from digits.rows import MOST_PIECES, Extent, Row, find_rows, inked, pixels_looked_at, sized
+from digits.rows import Extent, Row, find_rows, pixels_looked_at, sized
+from digits.sheet import MOST_PIECES, thresholded
 from digits.strokes import components
 from evaluation import drawing
 from evaluation.drawing import Paper, number, picture
@@ -368,6 +369,38 @@ def test_a_box_outside_of_the_picture_is_refused(box: reading.Box) -> None:
     assert refused.value.code == "outside"
 
 
+def photo(brightness: NDArray[np.float64], noise: float, seed: int, kind: str) -> Image.Image:
+    """Return a picture whose brightness has normal noise of a standard deviation, as a file of a kind holds it."""
+    values = brightness + np.random.default_rng(seed).normal(0, noise, brightness.shape)
+    file = io.BytesIO()
+    Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).save(file, kind, quality=85)
+    return Image.open(file)
+
+
+def falling_light(height: int, width: int) -> NDArray[np.float64]:
+    """Return light that comes from the left and falls off towards the edges."""
+    y, x = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
+    return 230 * (1 - 0.06 * (x * x + y * y) - 0.05 * x)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("noise", [0, 0.5, 1, 2, 4, 8, 12])
+def test_grain_and_light_are_no_writing(noise: float, kind: str) -> None:
+    for seed, (height, width) in enumerate([(350, 500), (80, 300), (60, 120), (30, 40)]):
+        for light in (np.full((height, width), 235.0), falling_light(height, width)):
+            assert not find_rows(photo(light, noise, seed, kind)).rows
+
+
+@pytest.mark.parametrize(("contrast", "noise"), [(15, 0), (15, 2), (30, 5), (60, 10), (120, 25)])
+def test_numbers_are_read_though_grain_and_light_vary_more(network: Network, contrast: float, noise: float) -> None:
+    right = 0
+    for seed in range(6):
+        paper = np.pad(written("48271", seed)[..., 0], 60, constant_values=240)
+        seen = falling_light(*paper.shape) - contrast * (240 - paper) / (240 - paper.min())
+        right += texts(network, photo(seen, noise, seed, "JPEG")) == ["48271"]
+    assert right >= 4
+
+
 def test_a_page_of_noise_holds_little() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (1500, 1500), dtype=np.uint8)
     assert survey(Image.fromarray(noise)).count < 100
@@ -385,7 +418,7 @@ def test_of_more_grain_than_any_page_has_the_largest_is_looked_at() -> None:
     page = np.zeros((400, 400), np.float32)
     page[:398:2, :398:2] = 255
     page[100:103, 100:103] = 255
-    mask = inked(page)[0]
+    mask = thresholded(page).mask
     assert components(mask)[0].max() == MOST_PIECES < 199**2 // 1.5
     assert mask[100:103, 100:103].all()
 

@@ -1,0 +1,141 @@
+"""The ink on a sheet of writing, or none where there is but grain and light.
+
+    grey -> strength -> threshold -> ink; if it hardly stands out, again without the light, and averaged
+
+and what of it is printed. Knows nothing of rows, nor of digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from digits.frames import without_frames
+from digits.grey import Grey
+from digits.ink import FAINTEST, SHADE, Mask, grain, otsu, quantile
+from digits.panels import ink_with_panels
+from digits.rules import without_rules
+from digits.strokes import labelled, without_edges
+
+CROWDED = 0.2  # share of a picture above which ink is not the ink alone
+WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
+MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
+CLEAR = 18.0  # standard deviations of a sheet's grain, from which on writing is read as well as without any
+GRAINS = 9.0  # the same, of a sheet that is averaged as far as it may be, below which there is but grain
+COARSE = 48  # pixels on the longest side, at which a sheet's light is looked at
+DEGREE = 4  # of the polynomial that is taken for light
+MOSTLY = 0.7  # of a sheet: what is farther from the light is written, or beside the paper
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """Where the ink is, and how strong."""
+
+    strength: Grey  # (h, w), 0 for paper
+    mask: Mask  # (h, w)
+    full: float  # how strong most of it is
+    floor: float  # how weak its edges are
+
+    @property
+    def solid(self) -> Grey:
+        """(h, w), from 0 for paper to 1 for ink."""
+        shares = (self.strength - self.floor) / max(self.full - self.floor, 1e-6)
+        return np.asarray(np.clip(shares, 0, 1), np.float32)
+
+
+def ink_of(sheet: Grey) -> Ink:
+    """Return the ink on a sheet of any brightness (h, w)."""
+    ink = standing_out(ink_with_panels(sheet), CLEAR)
+    if ink is not None and ink.full >= SHADE:
+        return ink
+    sheet = evenly_lit(sheet)
+    for times in (CLEAR, CLEAR, GRAINS):  # averaged never, once and twice
+        ink = standing_out(ink_with_panels(sheet), times)
+        if ink is not None:
+            return ink
+        sheet = averaged(sheet)
+    return blank(sheet.shape)
+
+
+def standing_out(strength: Grey, times: float) -> Ink | None:
+    """Return the ink, if it is so many times as strong as the grain of its paper."""
+    least = times * grain(strength)
+    if strength.max() < least:  # which takes less time to tell
+        return None
+    ink = thresholded(strength)
+    return ink if ink.full >= least else None
+
+
+def evenly_lit(sheet: Grey) -> Grey:
+    """Take away the smooth surface that lies closest to most of a sheet: the light that falls on it."""
+    coarse = np.asarray(Image.fromarray(sheet).reduce(-(-max(sheet.shape) // COARSE)), np.float64)
+    down, across = np.nonzero(np.add.outer(range(DEGREE + 1), range(DEGREE + 1)) <= DEGREE)
+    y, x = (powers(length) for length in coarse.shape)
+    terms, brightness = (y[:, np.newaxis, down] * x[:, across]).reshape(coarse.size, -1), coarse.ravel()
+    used = np.ones(coarse.size, bool)
+    for _ in range(3):
+        shares = np.linalg.lstsq(terms[used], brightness[used], rcond=None)[0]
+        distance = np.abs(brightness - terms @ shares)
+        used = distance <= quantile(distance, MOSTLY)
+    surface = np.zeros((DEGREE + 1, DEGREE + 1))
+    surface[down, across] = shares
+    surface[0, 0] = 0  # the paper stays as bright as it is in the middle
+    light = powers(sheet.shape[0]) @ surface @ powers(sheet.shape[1]).T
+    return np.asarray(sheet - light, np.float32)
+
+
+def powers(length: int) -> NDArray[np.float64]:
+    """Return (length, DEGREE + 1): the powers of where each pixel of a side lies, from -1 to 1."""
+    return np.vander(np.linspace(-1, 1, length), DEGREE + 1, increasing=True)
+
+
+def averaged(sheet: Grey) -> Grey:
+    """Return the mean of the 3 x 3 pixels around each; beyond the border is what is at it."""
+    for _ in range(2):
+        tall = np.concatenate([sheet[:1], sheet, sheet[-1:]])
+        sheet = (tall[:-2] + tall[1:-1] + tall[2:]).T / np.float32(3)
+    return np.ascontiguousarray(sheet)
+
+
+def thresholded(strength: Grey) -> Ink:
+    """Tell ink from paper by Otsu's threshold, which is raised until most of the sheet is paper."""
+    threshold = otsu(strength)
+    strong = strength > max(threshold, FAINTEST)
+    while strong.mean() > CROWDED:
+        higher = threshold + otsu(strength[strong] - threshold)
+        if higher <= threshold or is_print(strength > higher):
+            break  # all of it is as strong, or only what is printed is stronger
+        threshold = higher
+        strong = strength > max(threshold, FAINTEST)
+    if not strong.any():
+        return blank(strength.shape)
+    labels = labelled(strength > max(WEAK * threshold, FAINTEST))[0]
+    area = np.bincount(labels.ravel())
+    real = np.zeros(len(area), bool)
+    real[labels[strong]] = True
+    real[0] = False
+    if real.sum() > MOST_PIECES:
+        real[np.argsort(np.where(real, area, 0), kind="stable")[:-MOST_PIECES]] = False
+    return Ink(strength, np.asarray(real[labels]), quantile(strength[strong], 0.5), threshold / 2)
+
+
+def blank(shape: tuple[int, ...]) -> Ink:
+    return Ink(np.zeros(shape, np.float32), np.zeros(shape, bool), 1.0, 0.0)
+
+
+# --- print --------------------------------------------------------------------------------------
+
+
+def is_print(mask: Mask) -> bool:
+    """Tell whether nothing is written; forms, which take time to find, are looked for where little is inked."""
+    if not without_edges(mask)[0].any():
+        return True
+    return bool(mask.mean() <= CROWDED) and not without_edges(without_frames(mask))[0].any()
+
+
+def without_print(mask: Mask) -> Mask:
+    """Remove forms, the edges of the page, and ruled lines."""
+    return without_rules(without_edges(without_frames(mask))[0])
