@@ -20,7 +20,7 @@ from PIL import Image, ImageChops
 from digits.blocks import Block
 from digits.decode import decode, identify
 from digits.grey import Grey, direct, factor, grey, reduce, uncoloured
-from digits.ink import FAINTEST, SHADE, SMALL, Mask, even_paper, grain, ink, otsu, quantile, running
+from digits.ink import FAINTEST, SHADE, SMALL, Mask, even_paper, evenly_lit, grain, ink, otsu, quantile, running
 from digits.panels import panels_of_digits, within_edges
 from digits.plain import decode_plain
 from digits.sizes import SIDE
@@ -174,36 +174,74 @@ def as_it_is(pixels: Pixels) -> Sight | None:
     return Sight(pixels, unchanged=True, contrast=float(pixels.max()))
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ink in a picture, and which of it is the digit."""
+
+    strength: Grey  # (h, w), 0 for paper
+    mask: Mask  # (h, w)
+    threshold: float
+    dark: bool  # ink that is darker than its paper
+    choice: Choice
+
+    @property
+    def is_all(self) -> bool:
+        """Tell whether nothing was left out: neither lines nor dirt nor anything beside."""
+        return self.choice.mask is self.mask
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        top, bottom, left, right = bounds(self.choice.mask)
+        return np.s_[top:bottom, left:right]
+
+    @property
+    def contrast(self) -> float:
+        """How strong most of the digit is; 0 if there is none."""
+        ink = self.strength[self.choice.mask]
+        return quantile(ink, 0.5) if ink.size else 0.0
+
+
 def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
-    paper = even_paper(array)
+    found = find_ink(array, paper := even_paper(array))
+    contrast = found.contrast
+    if contrast < SHADE and max(array.shape) >= SMALL:  # perhaps nothing but light, or grain
+        if paper is None:
+            level = evenly_lit(array)
+            found = find_ink(level, even_paper(level))
+            contrast = found.contrast
+        if found.is_all or contrast < GRAINS * grain(found.strength):
+            contrast = 0.0
+    return sight_of(found, contrast) if contrast else Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=found.dark)
+
+
+def find_ink(array: Grey, paper: float | None) -> Found:
+    """Find the ink and the digit; `paper` is `even_paper`."""
     strength, dark = ink(array, paper)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
-    if not np.count_nonzero(mask):
-        return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)
-    choice = Choice(mask) if may_fill(array.shape, paper is not None) else one_digit(mask)
-    top, bottom, left, right = bounds(choice.mask)
-    inside = np.s_[top:bottom, left:right]
-    whole, strength, chosen = strength, strength[inside], choice.mask[inside]
-    full = quantile(strength[chosen], 0.5)
-    faint = full < SHADE and max(array.shape) >= SMALL
-    if faint and (choice.mask is mask or full < GRAINS * grain(whole)):
-        return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=dark)  # nothing but light, or grain
-    strokes = solid(strength, threshold / 2, full)
-    if choice.mask is not mask:
-        strokes[mask[inside] & ~chosen] = 0
+    everything = may_fill(array.shape, paper is not None) or not np.count_nonzero(mask)
+    return Found(strength, mask, threshold, dark, Choice(mask) if everything else one_digit(mask))
+
+
+def sight_of(found: Found, contrast: float) -> Sight:
+    """Bring the digit to MNIST's geometry."""
+    place, whole = found.place, found.mask.shape
+    chosen = found.choice.mask[place]
+    strokes = solid(found.strength[place], found.threshold / 2, contrast)
+    if not found.is_all:
+        strokes[found.mask[place] & ~chosen] = 0
     ink_alone = thicken(strokes, chosen)
-    pixels, shift = centre(shrink(narrowed(ink_alone) if (bottom - top, right - left) == array.shape else ink_alone))
-    box = (left, top, right - left, bottom - top)
+    pixels, shift = centre(shrink(narrowed(ink_alone) if chosen.shape == whole else ink_alone))
+    box = (place[1].start, place[0].start, chosen.shape[1], chosen.shape[0])
     return Sight(
         pixels,
-        inverted=dark,
+        inverted=found.dark,
         box=box,
         shift=shift,
-        lines=choice.lines,
-        others=choice.others,
-        contrast=full,
+        lines=found.choice.lines,
+        others=found.choice.others,
+        contrast=contrast,
     )
 
 

@@ -37,6 +37,9 @@ CLEAR = 0.6  # of the contrast of thin strokes, from which on they are seen
 THICK = 0.25  # of the longest side: what is thicker is no ink, but shadow, or table; of a sheet's shorter one
 WIDE = 0.06  # of a sheet's longer side, if that is more
 MOST_SHAPES = 32  # whose borders are kept, some 100 kB each at most
+COARSE = 48  # pixels on the longest side, at which light is looked at
+DEGREE = 4  # of the polynomial that is taken for light
+MOSTLY = 0.7  # of a picture: what is farther from the light is written, or beside the paper
 GRAIN = 6  # pixels, the side of the blocks in which grain is measured
 PAPER = 0.2  # share of these that have no ink on them at least, however close a picture is cut
 SHADE = 32.0  # of 255, below which what stands out may be light that falls off towards an edge
@@ -128,6 +131,29 @@ def level(grey: Grey) -> Grey:
         distance = np.abs(border - at @ plane)
         used = distance <= quantile(distance, 0.7)
     return np.asarray(grey - plane[1] * y[:, None] - plane[2] * x, np.float32)
+
+
+def evenly_lit(grey: Grey) -> Grey:
+    """Take away the smooth surface that lies closest to most of a picture: light that falls off towards its edges."""
+    coarse = np.asarray(Image.fromarray(grey).reduce(-(-max(grey.shape) // COARSE)), np.float64)
+    down, across = np.nonzero(np.add.outer(range(DEGREE + 1), range(DEGREE + 1)) <= DEGREE)
+    y, x = (powers(length) for length in coarse.shape)
+    terms, brightness = (y[:, np.newaxis, down] * x[:, across]).reshape(coarse.size, -1), coarse.ravel()
+    used = np.ones(coarse.size, bool)
+    for _ in range(3):
+        shares = np.linalg.lstsq(terms[used], brightness[used], rcond=None)[0]
+        distance = np.abs(brightness - terms @ shares)
+        used = distance <= quantile(distance, MOSTLY)
+    surface = np.zeros((DEGREE + 1, DEGREE + 1))
+    surface[down, across] = shares
+    surface[0, 0] = 0  # the paper stays as bright as it is in the middle
+    light = powers(grey.shape[0]) @ surface @ powers(grey.shape[1]).T
+    return np.asarray(grey - light, np.float32)
+
+
+def powers(length: int) -> NDArray[np.float64]:
+    """Return (length, DEGREE + 1): the powers of where each pixel of a side lies, from -1 to 1."""
+    return np.vander(np.linspace(-1, 1, length), DEGREE + 1, increasing=True)
 
 
 def thin_is_dark(grey: Grey) -> bool:

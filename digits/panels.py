@@ -33,6 +33,8 @@ SQUARE = 0.82  # that of one with round corners; a thick 0 has less
 SMALL = 0.2  # of the height of its panel, that the longest side of this digit has at least
 DRAWN = 0.4  # of the shorter side of its box: its strokes are thinner, but for a 1
 LONG = 1.1  # diagonals of its box, that they are long, but for a 1
+RIM = 3  # pixels on both sides of its edge, between which
+STEP = 0.3  # of the difference between it and all else lies
 PLAIN = 0.8  # of the border of a picture, that is alike where it shows paper, or what surrounds a panel
 NEAR = 0.25  # of the range of brightness, in which it is alike
 
@@ -47,7 +49,7 @@ def ink_with_panels(grey: Grey) -> Grey:
         return ink_on_sheet(grey)
     bare, inks, light = grey.copy(), [], DIM
     for panel in found:
-        place, filled = around(panel, by, grey.shape)
+        place, filled = around(panel, by, grey.shape, 2 * edge(panel))
         outer, inner = wider(filled, by * edge(panel)), narrower(filled, by * edge(panel))
         surface = surface_of(grey[place][inner], dark=panel.dark)
         alone = np.where(inner, grey[place], np.float32(surface))
@@ -61,9 +63,8 @@ def ink_with_panels(grey: Grey) -> Grey:
     return strength
 
 
-def around(panel: Block, by: int, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], Mask]:
+def around(panel: Block, by: int, shape: tuple[int, ...], more: int) -> tuple[tuple[slice, slice], Mask]:
     """Return a panel's place, and more on all sides, in a picture so many times as large, and its pixels there."""
-    more = 2 * edge(panel)
     filled = np.pad(panel.filled, more).repeat(by, 0).repeat(by, 1)
     top, left = (by * (start - more) for start in (panel.top, panel.left))
     bottom, right = min(top + len(filled), shape[0]), min(left + len(filled[0]), shape[1])
@@ -155,7 +156,7 @@ def panels_of_digits(grey: Grey) -> list[Block]:
     least = LARGE * grey.size
     for threshold in thresholds(grey):
         found = blocks(grey, threshold, least)
-        real = [one for one in found if holds_digit(one, least) and within_edges(one).any()]
+        real = [one for one in found if holds_digit(one, least) and within_edges(one).any() and has_edge(one, grey)]
         if real:
             return sorted(real, key=lambda one: -one.area)
     return []
@@ -184,6 +185,19 @@ def holds_digit(panel: Block, least: float) -> bool:
     if is_sharp(panel):
         return drawn or panel.thickness <= SLIM
     return drawn and len(tall) == 1 and panel.thickness <= SLIM and panel.squareness >= SQUARE
+
+
+def has_edge(panel: Block, grey: Grey) -> bool:
+    """Tell whether brightness changes at the edge of a panel, and not as slowly as light that falls off."""
+    place, filled = around(panel, 1, grey.shape, RIM)
+    other = np.ones(grey.shape, bool)
+    other[place] &= ~filled
+    inside = grey[place][narrower(filled, 1) & ~narrower(filled, RIM)]
+    outside = grey[place][wider(filled, RIM) & ~wider(filled, 1)]
+    if not (inside.size and outside.size):
+        return False
+    step = np.median(inside) - np.median(outside)
+    return bool(abs(step) >= STEP * abs(np.median(grey[place][filled]) - np.median(grey[other])))
 
 
 def is_drawn(piece: Part, stroke: float) -> bool:

@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from digits.frames import without_frames
 from digits.grey import Grey
-from digits.ink import FAINTEST, SHADE, Mask, grain, otsu, quantile
+from digits.ink import FAINTEST, SHADE, Mask, evenly_lit, grain, otsu, quantile
 from digits.panels import ink_with_panels
 from digits.rules import without_rules
 from digits.strokes import labelled, without_edges
@@ -25,9 +23,6 @@ WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
 MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
 CLEAR = 18.0  # standard deviations of a sheet's grain, from which on writing is read as well as without any
 GRAINS = 9.0  # the same, of a sheet that is averaged as far as it may be, below which there is but grain
-COARSE = 48  # pixels on the longest side, at which a sheet's light is looked at
-DEGREE = 4  # of the polynomial that is taken for light
-MOSTLY = 0.7  # of a sheet: what is farther from the light is written, or beside the paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +62,6 @@ def standing_out(strength: Grey, times: float) -> Ink | None:
         return None
     ink = thresholded(strength)
     return ink if ink.full >= least else None
-
-
-def evenly_lit(sheet: Grey) -> Grey:
-    """Take away the smooth surface that lies closest to most of a sheet: the light that falls on it."""
-    coarse = np.asarray(Image.fromarray(sheet).reduce(-(-max(sheet.shape) // COARSE)), np.float64)
-    down, across = np.nonzero(np.add.outer(range(DEGREE + 1), range(DEGREE + 1)) <= DEGREE)
-    y, x = (powers(length) for length in coarse.shape)
-    terms, brightness = (y[:, np.newaxis, down] * x[:, across]).reshape(coarse.size, -1), coarse.ravel()
-    used = np.ones(coarse.size, bool)
-    for _ in range(3):
-        shares = np.linalg.lstsq(terms[used], brightness[used], rcond=None)[0]
-        distance = np.abs(brightness - terms @ shares)
-        used = distance <= quantile(distance, MOSTLY)
-    surface = np.zeros((DEGREE + 1, DEGREE + 1))
-    surface[down, across] = shares
-    surface[0, 0] = 0  # the paper stays as bright as it is in the middle
-    light = powers(sheet.shape[0]) @ surface @ powers(sheet.shape[1]).T
-    return np.asarray(sheet - light, np.float32)
-
-
-def powers(length: int) -> NDArray[np.float64]:
-    """Return (length, DEGREE + 1): the powers of where each pixel of a side lies, from -1 to 1."""
-    return np.vander(np.linspace(-1, 1, length), DEGREE + 1, increasing=True)
 
 
 def averaged(sheet: Grey) -> Grey:

@@ -1,4 +1,4 @@
-"""python -m evaluation: sets, ablation, rendered, grain, steps; all but sets in this process, on the model that is served."""
+"""python -m evaluation: sets, ablation, rendered, grain, steps; all but sets here, on the model that is served."""
 
 from __future__ import annotations
 

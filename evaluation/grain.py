@@ -24,7 +24,7 @@ from trainer.dataset import Part
 CONTRASTS = (120, 60, 30, 15)  # between ink and paper, of 255
 NOISES = (0, 1 / 8, 1 / 4, 1 / 3, 1 / 2)  # standard deviations, of the contrast
 BLANK_NOISES = (0, 0.5, 1, 2, 4, 8, 12)  # standard deviations, of 255
-SIZES = ((350, 500), (1200, 1600), (80, 300), (60, 120))  # of blank paper: a photo, a page, a line, a field
+SIZES = ((350, 500), (600, 800), (80, 300), (60, 120))  # of blank paper: a photo, a page, a line, a field
 LIGHTS = ((0.0, 0.0), (0.2, 0.0), (0.1, 0.06), (0.05, 0.12))  # lost from left to right, and towards the edges
 TALL, LONG = 140, 5  # pixels of a digit alone; digits of a number
 
@@ -75,7 +75,7 @@ def some_digit(held: Part, random: Generator) -> Written:
 
 def some_number(held: Part, random: Generator) -> Written:
     chosen = random.integers(len(held), size=LONG)
-    paper = np.pad(number(held.pixels[chosen], random)[..., 0], 60, mode="edge")
+    paper = np.pad(number(list(held.pixels[chosen]), random)[..., 0], 60, mode="edge")
     return (paper.max() - paper) / np.ptp(paper), "".join(map(str, held.labels[chosen]))
 
 

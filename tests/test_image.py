@@ -90,6 +90,29 @@ def test_faint_writing_is_found_among_grain() -> None:
         assert 180 <= box[0] + box[2] / 2 <= 320
 
 
+def falling_light(height: int, width: int) -> NDArray[np.float64]:
+    """Return light that comes from the left, and falls off towards the edges."""
+    y, x = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
+    return 230 * (1 - 0.06 * (x * x + y * y) - 0.05 * x)
+
+
+@pytest.mark.parametrize("noise", [0, 1, 4])
+def test_light_that_falls_off_is_no_ink(noise: float) -> None:
+    for seed, size in enumerate([(350, 500), (300, 300), (60, 120)]):
+        assert image.see(decode.identify(grainy(falling_light(*size), noise, seed))).box is None
+
+
+@pytest.mark.parametrize("contrast", [15, 30, 60])
+def test_faint_writing_is_found_where_light_falls_off(contrast: float) -> None:
+    for seed, digit in enumerate(mnist(20)[0]):
+        paper = falling_light(300, 400)
+        paper[80:220, 130:270] -= contrast * np.asarray(Image.fromarray(digit).resize((140, 140)), float) / 255
+        box = image.see(decode.identify(grainy(paper, contrast / 10, seed))).box
+        assert box is not None
+        assert 130 <= box[0] <= box[0] + box[2] <= 272
+        assert box[3] >= 90
+
+
 @pytest.mark.parametrize(("side", "margin"), [(48, 2), (60, 2), (60, 4)])
 def test_faint_writing_is_found_though_it_leaves_little_paper(side: int, margin: int) -> None:
     for digit in mnist(20)[0]:
