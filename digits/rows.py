@@ -283,7 +283,9 @@ def bands(parts: list[Part], row: NDArray[np.intp], height: int) -> list[Band]:
     found = [band([int(i) for i in np.flatnonzero(row == number)], parts) for number in range(int(row.max()) + 1)]
     tallest = max((one.height for one in found if not is_long(one)), default=0.0)
     least = max(LOWEST * tallest, LEAST)
-    whole = [one for one in found if one.height >= (least if one.is_within(height) else LOWEST_CUT_OFF * tallest)]
+    whole = [
+        one for one in found if one.height >= (least if one.is_within(height) else max(LOWEST_CUT_OFF * tallest, LEAST))
+    ]
     alone = [one for one in whole if not any(other.holds(one) for other in whole)]
     return merged(alone, parts)
 

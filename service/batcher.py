@@ -166,7 +166,7 @@ class Batcher:
 
     def _end(self, batch: list[Part], done: asyncio.Future[Rows | Exception]) -> None:
         self._running -= 1
-        settle(batch, asyncio.CancelledError() if done.cancelled() else done.result())
+        settle(batch, asyncio.CancelledError() if done.cancelled() else done.exception() or done.result())
         self._dispatch()
 
 
@@ -180,6 +180,8 @@ def attempt(run: Run, rows: Rows) -> Rows | Exception:
         if len(results) != len(rows):  # or callers would wait for what never comes
             raise RuntimeError(f"{len(rows)} rows went in, and {len(results)} came out")
         return results
+    except StopIteration as exc:  # which no future takes
+        return RuntimeError(repr(exc))
     except Exception as exc:  # for those who wait
         return exc
 

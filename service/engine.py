@@ -63,7 +63,9 @@ class Engine:
         """
         thresholds = self.manifest.get("thresholds")
         value = thresholds.get(name) if isinstance(thresholds, dict) else None
-        return float(value) if isinstance(value, int | float) and 0 <= value <= 1 else 0.0
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return 0.0
+        return float(value) if 0 <= value <= 1 else 0.0
 
     @cached_property
     def headers(self) -> dict[str, str]:

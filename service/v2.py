@@ -33,7 +33,7 @@ PLATFORM = "onnxruntime_onnx"
 IMAGE = [28, 28, 1]  # as Keras has it
 WIDTHS = {name: len(range(COLUMNS)[columns]) for name, columns in OUTPUTS.items()}
 ELSEWHERE = ("logging", "trace", "systemsharedmemory", "cudasharedmemory")  # below /v2
-UNSUPPORTED = ("trace/setting", "generate", "generate_stream")  # below a model
+UNSUPPORTED = ("/trace/setting", "/generate", "/generate_stream")  # below a model
 
 MODELS = {"": "/v2/models/{model}", "_version": "/v2/models/{model}/versions/{version}"}
 

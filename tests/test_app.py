@@ -206,7 +206,8 @@ async def test_the_threshold_is_the_manifests_unless_a_request_says_otherwise(pu
     engine = Engine(lambda batch: np.full((len(batch), 11), 0.1, np.float32), manifest, published)
     assert engine.threshold("presence") == 0
     assert replace(engine, manifest=manifest | {"thresholds": {"presence": 0.6}}).threshold("presence") == 0.6
-    assert replace(engine, manifest=manifest | {"thresholds": {"presence": "high"}}).threshold("presence") == 0
+    for other in ("high", True, 2):
+        assert replace(engine, manifest=manifest | {"thresholds": {"presence": other}}).threshold("presence") == 0
 
 
 @pytest.mark.parametrize("text", ["0.5", ".5", "5e-1", "0.05E+1", "5e-324"])

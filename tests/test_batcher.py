@@ -183,6 +183,17 @@ async def test_an_exception_reaches_all_of_its_batch_and_nobody_else() -> None:
         assert (await batches.submit(fails, rows(9))).tolist() == [[9]]
 
 
+@pytest.mark.parametrize("exception", [StopIteration, asyncio.CancelledError, GeneratorExit])
+async def test_whatever_is_raised_in_a_thread_reaches_the_caller(exception: type[BaseException]) -> None:
+    def fails(batch: Rows) -> Rows:
+        raise exception
+
+    with batcher() as batches:
+        with pytest.raises((RuntimeError, exception)):
+            await asyncio.wait_for(batches.submit(fails, rows(1)), 10)
+        assert (await batches.submit(lambda batch: batch, rows(9))).item() == 9
+
+
 @pytest.mark.parametrize("results", [rows(1), rows(1, 2, 3), None])
 @pytest.mark.parametrize("inline", [0, 2])
 async def test_a_function_that_loses_rows_fails_its_batch_and_nobody_else(results: Rows, inline: int) -> None:

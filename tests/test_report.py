@@ -156,6 +156,7 @@ def test_what_a_manifest_says_is_text_and_never_html() -> None:
     hostile = "<script>alert(1)</script>'\"&"
     said = {hostile: hostile}
     manifest = {"version": hostile, "model": {"architecture": hostile}, "data": said, "training": said}
+    manifest["seconds"] = {hostile: 1.0}
     practice = {"sets": [{"name": hostile, "images": 2, "right": 1, "none": {hostile: 1}}]}
     page = report.render(manifest, {}, {}, practice).decode()
     assert "script" not in Page(page).tags
@@ -259,9 +260,11 @@ def test_practice_of_another_model_is_refused(tmp_path: Path, h5: bytes, capsys:
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({"test": {"accuracy": 0.99}}, ", for its manifest lacks 'images'"),
+        ({"test": {"accuracy": 0.99}}, ", for its manifest or its history.csv lacks 'images'"),
         ({"test": {"accuracy": 10**400, "images": 3}}, ": "),
         ({"seconds": {"train": "long"}}, ": "),
+        ({"test": {"confusion": [["<b>", 0], [0, 1]], "per_class": []}}, ": "),
+        ({"test": {"worst": [{"label": "<b>", "digit": 1, "confidence": 1.0, "index": 0}]}}, ": "),
     ],
 )
 def test_a_manifest_that_cannot_be_shown_is_an_error(

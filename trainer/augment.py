@@ -194,7 +194,7 @@ def vary_ink(x: Floats, random: Chance, strength: float) -> Floats:
 
 
 def hide(x: Floats, random: Chance, share: float, side: int) -> Floats:
-    """Lay a square of paper on a share of the images (DeVries and Taylor 2017), wherever ink may be."""
+    """Lay a square of paper on a share of the images (DeVries and Taylor 2017), where MNIST has ink."""
     n = len(x)
     corner = random.integers(4, SIDE - 4 - side + 1, (2, n, 1))
     rows, columns = (corner <= np.arange(SIDE)) & (np.arange(SIDE) < corner + side)  # (n, 28) each

@@ -27,7 +27,7 @@ def note(html: str) -> str:
 
 
 def figure(name: str, value: str, more: str) -> str:
-    return f"<div><dt>{name}</dt><dd>{value}</dd><dd>{more}</dd></div>"
+    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd><dd>{escape(more)}</dd></div>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", bar: int = -1) -> str:

@@ -14,6 +14,11 @@ from digits.image import Pixels
 
 def on_all_cores(ask: Callable[[Pixels], NDArray[np.float32]], batch: Pixels) -> NDArray[np.float32]:
     """Return what `ask` says of (n, 28, 28) pixels, n ≥ 1, a part of which is asked about on each core."""
-    parts = np.array_split(batch, min(cores(), len(batch)))
+    return in_threads(ask, batch, cores())
+
+
+def in_threads(ask: Callable[[Pixels], NDArray[np.float32]], batch: Pixels, most: int) -> NDArray[np.float32]:
+    """Do so in as many threads at most."""
+    parts = np.array_split(batch, min(most, len(batch)))
     with ThreadPoolExecutor(len(parts)) as pool:
         return np.concatenate(list(pool.map(ask, parts)))

@@ -157,8 +157,8 @@ def confusion(counts: Sequence[Sequence[int]]) -> str:
 
     def cell(i: int, j: int, count: int) -> str:
         if i == j:
-            return f'<td class="right">{count}</td>'
-        return f'<td style="--share:{0.85 * count / most:.2f}">{count}</td>' if count else '<td class="none">·</td>'
+            return f'<td class="right">{count:d}</td>'
+        return f'<td style="--share:{0.85 * count / most:.2f}">{count:d}</td>' if count else '<td class="none">·</td>'
 
     head = "".join(f'<th scope="col">{digit}</th>' for digit in range(len(counts)))
     rows = "".join(
@@ -227,8 +227,8 @@ def tile(place: int, mistake: Facts) -> str:
     label, digit = mistake["label"], mistake["digit"]
     row, column = divmod(place, plots.COLUMNS)
     return (
-        f'<figure><i role="img" aria-label="an image of {label}" style="--x:{column};--y:{row}"></i>'
-        f"<figcaption>{label} → {digit}<small>{mistake['confidence']:.0%} · #{mistake['index']}</small>"
+        f'<figure><i role="img" aria-label="an image of {label:d}" style="--x:{column};--y:{row}"></i>'
+        f"<figcaption>{label:d} → {digit:d}<small>{mistake['confidence']:.0%} · #{mistake['index']:d}</small>"
         "</figcaption></figure>"
     )
 
@@ -333,7 +333,9 @@ def page(found: Bundle, practice: Facts | None) -> bytes:
     try:
         return render(found.manifest, read_history(found.path), read_pictures(found.path), practice)
     except KeyError as exc:
-        raise BadInput(f"{found.path}: no page can be made of it, for its manifest lacks {exc}") from exc
+        raise BadInput(
+            f"{found.path}: no page can be made of it, for its manifest or its history.csv lacks {exc}"
+        ) from exc
     except (ValueError, TypeError, AttributeError, ArithmeticError) as exc:
         raise BadInput(f"{found.path}: no page can be made of it: {exc}") from exc
 

@@ -123,9 +123,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def together(seeds: int, cores: int, memory: int, sees_gpu: Callable[[], bool]) -> int:
-    """Return how many of so many trainings go side by side: one for each core, if there is the memory for it."""
-    most = max(1, min(seeds, cores, memory // MEMORY))
+def together(seeds: int, at_most: int, free: int, sees_gpu: Callable[[], bool]) -> int:
+    """Return how many of so many trainings go side by side: one for each core, as far as so many free bytes allow.
+
+    On a GPU they are `MOST_ON_A_GPU` at most.
+    """
+    most = max(1, min(seeds, at_most, free // MEMORY))
     return MOST_ON_A_GPU if most > MOST_ON_A_GPU and sees_gpu() else most
 
 

@@ -16,7 +16,7 @@ from trainer.architectures.excitation import excited
 FUSED = ((32, 1), (56, 2))  # channels, stride
 BLOCKS = ((72, 1), (72, 1), (112, 2), (112, 1))
 WIDER, WIDER_FUSED = 4, 2  # channels within a block for each that comes in
-SQUEEZE = 4  # channels that come in for each that the weights of all are made from
+SQUEEZED_BY = 4  # channels that come in for each that the weights of all are made from
 
 
 def build(dropout: float = 0.2) -> keras.Model:
@@ -44,7 +44,7 @@ def block(x: Any, channels: int, stride: int) -> Any:
     c = x.shape[-1]
     y = activated(layers.Conv2D(WIDER * c, 1, use_bias=False)(x))
     y = activated(layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False)(y))
-    return added(x, narrowed(excited(y, c // SQUEEZE, "swish"), channels))
+    return added(x, narrowed(excited(y, c // SQUEEZED_BY, "swish"), channels))
 
 
 def narrowed(x: Any, channels: int) -> Any:

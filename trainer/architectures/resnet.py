@@ -2,7 +2,7 @@
 
 500 million multiplications an image, for accuracy and not for speed: strokes are seen by 128 channels
 before anything is made smaller. Activations come before convolutions, channels are weighed in each
-block, and the last layer knows of each channel how much there is of it, and where there is most.
+block, and the last layer knows of each channel its mean and its maximum.
 """
 
 from __future__ import annotations
