@@ -264,7 +264,6 @@ def test_practice_of_another_model_is_refused(tmp_path: Path, h5: bytes, capsys:
         ({"test": {"accuracy": 10**400, "images": 3}}, ": "),
         ({"seconds": {"train": "long"}}, ": "),
         ({"test": {"confusion": [["<b>", 0], [0, 1]], "per_class": []}}, ": "),
-        ({"test": {"worst": [{"label": "<b>", "digit": 1, "confidence": 1.0, "index": 0}]}}, ": "),
     ],
 )
 def test_a_manifest_that_cannot_be_shown_is_an_error(
