@@ -83,14 +83,20 @@ class Block:
 
 
 def thresholds(grey: Grey) -> Iterator[float]:
-    """Yield Otsu's threshold, then those within what is darker, and within what is brighter, if anything is."""
+    """Yield Otsu's threshold, then those within what is darker, within what is brighter, and within the brightest.
+
+    The last is for pale ink, which differs less from its sheet than that from the blur at its edge.
+    """
     middle = otsu(grey)
     yield middle
-    dark, bright = grey[grey <= middle], grey[grey > middle]
+    dark = grey[grey <= middle]
     if dark.size:
         yield otsu(dark[np.newaxis])
-    if bright.size:
-        yield middle + otsu(bright[np.newaxis] - middle)
+    for _ in range(2):
+        bright = grey[grey > middle]
+        if bright.size:
+            middle += otsu(bright[np.newaxis] - middle)
+            yield middle
 
 
 def blocks(grey: Grey, threshold: float, least: float = 0) -> list[Block]:

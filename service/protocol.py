@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.errors import NATIVE
 
-MAX_HEAD = 64 << 10  # bytes of request line and headers; httptools itself would take any number
+MAX_HEAD = 64 << 10  # bytes of request line and headers, after which no more is read; httptools would take any number
 
 
 class BoundedProtocol(HttpToolsProtocol):

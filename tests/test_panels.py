@@ -188,6 +188,12 @@ def test_a_digit_on_a_panel_is_seen_as_on_paper(panel: Callable[[Paper], Paper])
     assert share_seen_alike([panel(paper.copy()) for paper in papers], papers) >= 0.9
 
 
+def test_a_digit_on_a_panel_may_be_pale() -> None:
+    papers = [cell(digit) for digit in PIXELS[:40]]
+    pale = [on_table(240 - (240 - paper) * 0.15) for paper in papers]
+    assert share_seen_alike(pale, papers) >= 0.9
+
+
 @pytest.mark.parametrize("shape", shapes().values(), ids=shapes())
 def test_a_panel_of_a_digit_need_not_be_square(shape: Image.Image) -> None:
     """Only a 1 needs sharp corners around it, or the hole of a 0 would be one."""
