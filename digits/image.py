@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,20 @@ from PIL import Image, ImageChops
 from digits.blocks import Block
 from digits.decode import decode, identify
 from digits.grey import Grey, direct, factor, grey, reduce, uncoloured
-from digits.ink import FAINTEST, SHADE, SMALL, Mask, even_paper, evenly_lit, grain, ink, otsu, quantile, running
+from digits.ink import (
+    FAINTEST,
+    SHADE,
+    SMALL,
+    Mask,
+    averaged,
+    even_paper,
+    evenly_lit,
+    grain,
+    ink,
+    otsu,
+    quantile,
+    running,
+)
 from digits.panels import panels_of_digits, within_edges
 from digits.plain import decode_plain
 from digits.sizes import SIDE
@@ -37,7 +50,8 @@ LOOK = 120  # pixels on the longest side that is looked at; a larger picture is 
 PANEL = 480  # pixels on the longest side of a panel; a larger one is averaged down first
 FINE = 40  # pixels on the longest side of a digit, below which it is looked at again, closer
 MARGIN = 0.4  # of that side, on each side of it, when it is
-GRAINS = 6.0  # standard deviations of a picture's grain, below which faint ink is grain
+CLEAR = 12.0  # standard deviations of a picture's grain, from which on a digit is seen as well as without any
+GRAINS = 6.0  # the same, below which faint ink is grain
 SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
 STROKE = 0.12  # of the longest side: what it is widened to
 PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8
@@ -174,7 +188,7 @@ def as_it_is(pixels: Pixels) -> Sight | None:
     return Sight(pixels, unchanged=True, contrast=float(pixels.max()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """The ink in a picture, and which of it is the digit."""
 
@@ -194,7 +208,11 @@ class Found:
         top, bottom, left, right = bounds(self.choice.mask)
         return np.s_[top:bottom, left:right]
 
-    @property
+    def stands_out(self, times: float) -> bool:
+        """Tell whether most of the digit is so many times as strong as the grain of the picture."""
+        return self.contrast >= times * grain(self.strength)
+
+    @cached_property
     def contrast(self) -> float:
         """How strong most of the digit is; 0 if there is none."""
         ink = self.strength[self.choice.mask]
@@ -203,20 +221,29 @@ class Found:
 
 def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
-    found = find_ink(array, paper := even_paper(array))
-    contrast = found.contrast
-    if contrast < SHADE and max(array.shape) >= SMALL:  # perhaps nothing but light, or grain
-        if paper is None:
-            level = evenly_lit(array)
-            found = find_ink(level, even_paper(level))
-            contrast = found.contrast
-        if found.is_all or contrast < GRAINS * grain(found.strength):
-            contrast = 0.0
-    return sight_of(found, contrast) if contrast else Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=found.dark)
+    found = find_ink(array)
+    if max(array.shape) >= SMALL:
+        if not found.stands_out(CLEAR):
+            array = averaged(array)
+            found = find_ink(array)
+        if found.contrast < SHADE:
+            return sight_of_faint(array, found)
+    return sight_of(found) if found.contrast else blank(found)
 
 
-def find_ink(array: Grey, paper: float | None) -> Found:
-    """Find the ink and the digit; `paper` is `even_paper`."""
+def sight_of_faint(array: Grey, found: Found) -> Sight:
+    """Look again where there may be nothing but light and grain."""
+    if even_paper(array) is None:
+        found = find_ink(evenly_lit(array))
+    return blank(found) if found.is_all or not found.stands_out(GRAINS) else sight_of(found)
+
+
+def blank(found: Found) -> Sight:
+    return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=found.dark)
+
+
+def find_ink(array: Grey) -> Found:
+    paper = even_paper(array)
     strength, dark = ink(array, paper)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
@@ -224,9 +251,9 @@ def find_ink(array: Grey, paper: float | None) -> Found:
     return Found(strength, mask, threshold, dark, Choice(mask) if everything else one_digit(mask))
 
 
-def sight_of(found: Found, contrast: float) -> Sight:
+def sight_of(found: Found) -> Sight:
     """Bring the digit to MNIST's geometry."""
-    place, whole = found.place, found.mask.shape
+    place, whole, contrast = found.place, found.mask.shape, found.contrast
     chosen = found.choice.mask[place]
     strokes = solid(found.strength[place], found.threshold / 2, contrast)
     if not found.is_all:

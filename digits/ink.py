@@ -156,6 +156,14 @@ def powers(length: int) -> NDArray[np.float64]:
     return np.vander(np.linspace(-1, 1, length), DEGREE + 1, increasing=True)
 
 
+def averaged(grey: Grey) -> Grey:
+    """Return the mean of the 3 x 3 pixels around each; beyond the border is what is at it."""
+    for _ in range(2):
+        tall = np.concatenate([grey[:1], grey, grey[-1:]])
+        grey = (tall[:-2] + tall[1:-1] + tall[2:]).T / np.float32(3)
+    return np.ascontiguousarray(grey)
+
+
 def thin_is_dark(grey: Grey) -> bool:
     """Tell whether what is thin, away from the border, is dark rather than bright.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from digits.frames import without_frames
 from digits.grey import Grey
-from digits.ink import FAINTEST, SHADE, Mask, evenly_lit, grain, otsu, quantile
+from digits.ink import FAINTEST, SHADE, Mask, averaged, evenly_lit, grain, otsu, quantile
 from digits.panels import ink_with_panels
 from digits.rules import without_rules
 from digits.strokes import labelled, without_edges
@@ -62,14 +62,6 @@ def standing_out(strength: Grey, times: float) -> Ink | None:
         return None
     ink = thresholded(strength)
     return ink if ink.full >= least else None
-
-
-def averaged(sheet: Grey) -> Grey:
-    """Return the mean of the 3 x 3 pixels around each; beyond the border is what is at it."""
-    for _ in range(2):
-        tall = np.concatenate([sheet[:1], sheet, sheet[-1:]])
-        sheet = (tall[:-2] + tall[1:-1] + tall[2:]).T / np.float32(3)
-    return np.ascontiguousarray(sheet)
 
 
 def thresholded(strength: Grey) -> Ink:

@@ -113,6 +113,16 @@ def test_faint_writing_is_found_where_light_falls_off(contrast: float) -> None:
         assert box[3] >= 90
 
 
+@pytest.mark.parametrize(("contrast", "noise"), [(120, 60), (30, 10), (15, 5)])
+def test_a_digit_is_found_though_grain_is_half_as_strong(contrast: float, noise: float) -> None:
+    there = 0
+    for seed, digit in enumerate(mnist(20)[0]):
+        paper = np.full((300, 400), 200.0)
+        paper[80:220, 130:270] -= contrast * np.asarray(Image.fromarray(digit).resize((140, 140)), float) / 255
+        there += distance(image.see(decode.identify(grainy(paper, noise, seed))).pixels, digit) < 0.4
+    assert there >= 18
+
+
 @pytest.mark.parametrize(("side", "margin"), [(48, 2), (60, 2), (60, 4)])
 def test_faint_writing_is_found_though_it_leaves_little_paper(side: int, margin: int) -> None:
     for digit in mnist(20)[0]:
