@@ -13,7 +13,7 @@ import numpy as np
 
 from digits.frames import without_frames
 from digits.grey import Grey
-from digits.ink import FAINTEST, SHADE, Mask, averaged, evenly_lit, grain, otsu, quantile
+from digits.ink import FAINTEST, SHADE, Mask, averaged, edges, even_paper, evenly_lit, grain, otsu, quantile
 from digits.panels import ink_with_panels
 from digits.rules import without_rules
 from digits.strokes import labelled, without_edges
@@ -23,6 +23,7 @@ WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
 MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
 CLEAR = 18.0  # standard deviations of a sheet's grain, from which on writing is read as well as without any
 GRAINS = 9.0  # the same, of a sheet that is averaged as far as it may be, below which there is but grain
+AT_EDGES = 0.02  # of the border of a sheet, that light which falls off leaves dark at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,22 @@ class Ink:
         shares = (self.strength - self.floor) / max(self.full - self.floor, 1e-6)
         return np.asarray(np.clip(shares, 0, 1), np.float32)
 
+    @property
+    def is_at_edges(self) -> bool:
+        """Tell whether there is much ink where light falls off."""
+        return bool(edges(self.mask).mean() > AT_EDGES)
+
 
 def ink_of(sheet: Grey) -> Ink:
     """Return the ink on a sheet of any brightness (h, w)."""
-    ink = standing_out(ink_with_panels(sheet), CLEAR)
-    if ink is not None and ink.full >= SHADE:
+    strength = ink_with_panels(sheet)
+    if strength.max() <= FAINTEST:
+        return blank(sheet.shape)
+    ink = standing_out(strength, CLEAR)
+    if ink is not None and (ink.full >= SHADE or not ink.is_at_edges):
         return ink
-    sheet = evenly_lit(sheet)
+    if even_paper(sheet) is None:
+        sheet = evenly_lit(sheet)
     for times in (CLEAR, CLEAR, GRAINS):  # averaged never, once and twice
         ink = standing_out(ink_with_panels(sheet), times)
         if ink is not None:
