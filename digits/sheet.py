@@ -13,7 +13,7 @@ import numpy as np
 
 from digits.frames import without_frames
 from digits.grey import Grey
-from digits.ink import FAINTEST, SHADE, Mask, averaged, edges, even_paper, evenly_lit, grain, otsu, quantile
+from digits.ink import FAINTEST, SHADE, Mask, averaged, edges, evenly_lit, grain, otsu, quantile
 from digits.panels import ink_with_panels
 from digits.rules import without_rules
 from digits.strokes import labelled, without_edges
@@ -55,8 +55,7 @@ def ink_of(sheet: Grey) -> Ink:
     ink = standing_out(strength, CLEAR)
     if ink is not None and (ink.full >= SHADE or not ink.is_at_edges):
         return ink
-    if even_paper(sheet) is None:
-        sheet = evenly_lit(sheet)
+    sheet = evenly_lit(sheet)
     for times in (CLEAR, CLEAR, GRAINS):  # averaged never, once and twice
         ink = standing_out(ink_with_panels(sheet), times)
         if ink is not None:
