@@ -189,7 +189,7 @@ def as_it_is(pixels: Pixels) -> Sight | None:
 
 
 @dataclass(frozen=True)
-class Found:
+class DigitInk:
     """The ink in a picture, and which of it is the digit."""
 
     strength: Grey  # (h, w), 0 for paper
@@ -231,27 +231,27 @@ def find_digit(array: Grey) -> Sight:
     return sight_of(found) if found.contrast else blank(found)
 
 
-def sight_of_faint(array: Grey, found: Found) -> Sight:
+def sight_of_faint(array: Grey, found: DigitInk) -> Sight:
     """Look again where there may be nothing but light and grain."""
     if even_paper(array) is None:
         found = find_ink(evenly_lit(array))
     return blank(found) if found.is_all or not found.stands_out(GRAINS) else sight_of(found)
 
 
-def blank(found: Found) -> Sight:
+def blank(found: DigitInk) -> Sight:
     return Sight(np.zeros((SIDE, SIDE), np.uint8), inverted=found.dark)
 
 
-def find_ink(array: Grey) -> Found:
+def find_ink(array: Grey) -> DigitInk:
     paper = even_paper(array)
     strength, dark = ink(array, paper)
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
     everything = may_fill(array.shape, paper is not None) or not np.count_nonzero(mask)
-    return Found(strength, mask, threshold, dark, Choice(mask) if everything else one_digit(mask))
+    return DigitInk(strength, mask, threshold, dark, Choice(mask) if everything else one_digit(mask))
 
 
-def sight_of(found: Found) -> Sight:
+def sight_of(found: DigitInk) -> Sight:
     """Bring the digit to MNIST's geometry."""
     place, whole, contrast = found.place, found.mask.shape, found.contrast
     chosen = found.choice.mask[place]

@@ -52,19 +52,19 @@ def ink_of(sheet: Grey) -> Ink:
     strength = ink_with_panels(sheet)
     if strength.max() <= FAINTEST:
         return blank(sheet.shape)
-    ink = standing_out(strength, CLEAR)
+    ink = clear_ink(strength, CLEAR)
     if ink is not None and (ink.full >= SHADE or not ink.is_at_edges):
         return ink
     sheet = evenly_lit(sheet)
     for times in (CLEAR, CLEAR, GRAINS):  # averaged never, once and twice
-        ink = standing_out(ink_with_panels(sheet), times)
+        ink = clear_ink(ink_with_panels(sheet), times)
         if ink is not None:
             return ink
         sheet = averaged(sheet)
     return blank(sheet.shape)
 
 
-def standing_out(strength: Grey, times: float) -> Ink | None:
+def clear_ink(strength: Grey, times: float) -> Ink | None:
     """Return the ink, if it is so many times as strong as the grain of its paper."""
     least = times * grain(strength)
     if strength.max() < least:  # which takes less time to tell

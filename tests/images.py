@@ -24,3 +24,9 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+def falling_light(height: int, width: int) -> NDArray[np.float64]:
+    """Return light that comes from the left, and falls off towards the edges."""
+    y, x = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
+    return 230 * (1 - 0.06 * (x * x + y * y) - 0.05 * x)

@@ -23,7 +23,7 @@ from digits.grey import uncoloured
 from digits.image import Pixels
 from tests import hostile
 from tests.hostile import encoded
-from tests.images import MNIST, mnist, png
+from tests.images import MNIST, falling_light, mnist, png
 
 
 def drawn(
@@ -88,12 +88,6 @@ def test_faint_writing_is_found_among_grain() -> None:
         box = image.see(decode.identify(grainy(paper, 2, seed))).box
         assert box is not None
         assert 180 <= box[0] + box[2] / 2 <= 320
-
-
-def falling_light(height: int, width: int) -> NDArray[np.float64]:
-    """Return light that comes from the left, and falls off towards the edges."""
-    y, x = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
-    return 230 * (1 - 0.06 * (x * x + y * y) - 0.05 * x)
 
 
 @pytest.mark.parametrize("noise", [0, 1, 4])

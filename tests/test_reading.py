@@ -23,6 +23,7 @@ from digits.sheet import MOST_PIECES, thresholded
 from digits.strokes import components
 from evaluation import drawing
 from evaluation.drawing import Paper, number, picture
+from tests.images import falling_light
 from tests.models import features, mnist
 
 PIXELS, LABELS = mnist(400)
@@ -375,12 +376,6 @@ def photo(brightness: NDArray[np.float64], noise: float, seed: int, kind: str) -
     file = io.BytesIO()
     Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).save(file, kind, quality=85)
     return Image.open(file)
-
-
-def falling_light(height: int, width: int) -> NDArray[np.float64]:
-    """Return light that comes from the left and falls off towards the edges."""
-    y, x = np.linspace(-1, 1, height)[:, np.newaxis], np.linspace(-1, 1, width)
-    return 230 * (1 - 0.06 * (x * x + y * y) - 0.05 * x)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
