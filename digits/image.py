@@ -26,6 +26,7 @@ from digits.ink import (
     SMALL,
     Mask,
     averaged,
+    differing,
     even_paper,
     evenly_lit,
     grain,
@@ -37,7 +38,7 @@ from digits.ink import (
 from digits.panels import panels_of_digits, within_edges
 from digits.plain import decode_plain
 from digits.sizes import SIDE
-from digits.strokes import Choice, one_digit, stroke_width
+from digits.strokes import Choice, fills, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
@@ -57,6 +58,8 @@ STROKE = 0.12  # of the longest side: what it is widened to
 PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8
 MOST_SIDES = 256  # of strokes whose weights are kept
 FULL = 0.6  # quantile of the ink that is made fully bright
+WITHIN = 0.15  # of the height of a picture, above and below a digit that does not fill it
+EVENLY = 0.75  # of the strength of one part of a digit, that another has at least
 SOME = 40  # of 255, from which on a pixel counts as ink there
 
 
@@ -208,6 +211,12 @@ class DigitInk:
         top, bottom, left, right = bounds(self.choice.mask)
         return np.s_[top:bottom, left:right]
 
+    @property
+    def margin(self) -> float:
+        """Return how much paper is above the digit, or below it if that is less, as a share of the picture's height."""
+        top, bottom = rows_of(self.choice.mask)
+        return min(top, len(self.mask) - bottom) / len(self.mask)
+
     def stands_out(self, times: float) -> bool:
         """Tell whether most of the digit is so many times as strong as the grain of the picture."""
         return self.contrast >= times * grain(self.strength)
@@ -235,7 +244,8 @@ def sight_of_faint(array: Grey, found: DigitInk) -> Sight:
     """Look again where there may be nothing but light and grain."""
     if even_paper(array) is None:
         found = find_ink(evenly_lit(array))
-    return blank(found) if found.is_all or not found.stands_out(GRAINS) else sight_of(found)
+    nothing = found.is_all and not fills(found.mask)
+    return blank(found) if nothing or not found.stands_out(GRAINS) else sight_of(found)
 
 
 def blank(found: DigitInk) -> Sight:
@@ -243,12 +253,40 @@ def blank(found: DigitInk) -> Sight:
 
 
 def find_ink(array: Grey) -> DigitInk:
+    """Find the ink, and choose what of it is the digit: all, where the picture was cut out along it."""
     paper = even_paper(array)
-    strength, dark = ink(array, paper)
+    all_ink = ink_over_threshold(*ink(array, paper))
+    if may_fill(array.shape, paper is not None) or not np.count_nonzero(all_ink.mask):
+        return all_ink
+    usual = replace(all_ink, choice=one_digit(all_ink.mask))
+    return cut_out(array, paper, all_ink, usual) or usual
+
+
+def cut_out(array: Grey, paper: float | None, all_ink: DigitInk, usual: DigitInk) -> DigitInk | None:
+    """Return all ink of a picture that was cut out along its digit, or None.
+
+    Strokes that are thick, or run along the border, are best told from paper that is the same everywhere; where the
+    light is not, ink is what differs from what surrounds it.
+    """
+    flat = ink_over_threshold(*differing(array, paper))
+    if usual.margin > WITHIN and not is_even(usual.choice.mask, flat):
+        return None
+    return next((found for found in (flat, all_ink) if fills(found.mask)), None)
+
+
+def is_even(digit: Mask, flat: DigitInk) -> bool:
+    """Tell whether a digit is about as strong as what else seems to be ink: the rest of its strokes, and no shadow."""
+    rest = flat.strength[flat.mask & ~digit]
+    if not rest.size:
+        return True
+    low, high = sorted((quantile(rest, 0.5), quantile(flat.strength[digit], 0.5)))
+    return low >= EVENLY * high
+
+
+def ink_over_threshold(strength: Grey, dark: bool) -> DigitInk:
     threshold = otsu(strength)
     mask = strength > max(threshold, FAINTEST)
-    everything = may_fill(array.shape, paper is not None) or not np.count_nonzero(mask)
-    return DigitInk(strength, mask, threshold, dark, Choice(mask) if everything else one_digit(mask))
+    return DigitInk(strength, mask, threshold, dark, Choice(mask))
 
 
 def sight_of(found: DigitInk) -> Sight:

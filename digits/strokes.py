@@ -42,6 +42,10 @@ LEAST = 3  # pixels, below which a part is dirt however small the main one is
 LARGEST = 40  # parts that are looked at for a circle or frame, and for what is in it
 IN_RING = 0.3  # of its height, that what is written in a circle or frame has at least
 RING = 0.25  # of its area, likewise: a stroke through a 0 has less
+NEAR = 0.12  # of the height of a picture, up to which what was cut out may be away from the top and the bottom
+ALONE = 0.9  # of all ink, that is in one piece then at least
+REACHES = 2  # how often such a piece reaches a side of its box at most
+ALONG = 0.45  # of the outline of its box, that is ink at most: shadows and frames have more
 RIVAL_HEIGHT = 0.6  # of the main part's height that another digit has at least
 RIVAL_AREA = 0.25  # of the main part's area that another digit has at least
 
@@ -96,6 +100,30 @@ def one_digit(mask: Mask) -> Choice:
     together = [part is main or belongs(part, main, mask.shape) for part in parts]
     others = [part for part, kept in zip(parts, together, strict=True) if not kept and is_rival(part, main, mask.shape)]
     return Choice(np.asarray(np.array([False, *together])[labels]), edges + lines + rings, len(others))
+
+
+def fills(mask: Mask) -> bool:
+    """Tell whether ink is a digit along which its picture was cut out: one piece from the top to the bottom.
+
+    Unlike grain and squared paper it ends in few places, and unlike a frame or shadow it does not go along the border.
+    """
+    height = len(mask)
+    rows = np.flatnonzero(mask.any(1))
+    if not rows.size or rows[0] > NEAR * height or rows[-1] < height - 1 - NEAR * height:
+        return False
+    labels, parts = components(mask)
+    main = max(parts, key=lambda part: part.area)
+    if main.bottom - main.top < (1 - 2 * NEAR) * height or main.area < ALONE * sum(part.area for part in parts):
+        return False
+    alone = labels[main.top : main.bottom, main.left : main.right] == parts.index(main) + 1
+    return is_open(alone)
+
+
+def is_open(alone: Mask) -> bool:
+    """Tell whether a piece, cut out along its box, reaches each side in few places, and along little of it."""
+    sides = [side for turned in (alone, alone.T) for side in (turned[0], turned[-1])]
+    often = max(np.count_nonzero(np.diff(side.view(np.int8), prepend=0) == 1) for side in sides)
+    return bool(often <= REACHES and np.concatenate(sides).mean() <= ALONG)
 
 
 # --- edges and lines ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from digits.image import Pixels
+from digits.image import Pixels, bounds
 
 Paper = NDArray[np.float64]  # (h, w, 3) in 0...255
 SIDE = 120  # pixels of a picture
@@ -258,11 +258,21 @@ def beside_others(paper: Paper) -> Paper:
     return paper
 
 
+def cut_out(paper: Paper) -> Paper:
+    """Leave no paper around the digit."""
+    top, bottom, left, right = bounds((paper < paper.max() / 2)[..., 0])
+    return paper[top:bottom, left:right]
+
+
+def cut_out_in_light(paper: Paper) -> Paper:
+    return lit_from_one_side(cut_out(paper))
+
+
 SURROUNDINGS: dict[str, Callable[[Paper], Paper]] = {
     drawn.__name__: drawn
     for drawn in (
         framed, half_framed, double_framed, dashed, crooked, askew, circled, ruled, squared, with_dark_edge, in_shadow,
-        lit_from_one_side, inverted, on_brown, beside_others,
+        lit_from_one_side, inverted, on_brown, beside_others, cut_out, cut_out_in_light,
     )
 }  # fmt: skip
 

@@ -153,7 +153,7 @@ def test_every_step_of_one_digit_can_be_left_out(reader: Network) -> None:
     whole = [Image.fromarray(pixels) for pixels in mnist(3)[0]]
     tight = [one.crop(one.getbbox()) for one in whole]
     tight += [one.resize((12, 16)) for one in tight]
-    around = [SURROUNDINGS["beside_others"], SURROUNDINGS["in_shadow"], SURROUNDINGS["lit_from_one_side"]]
+    around = [SURROUNDINGS[name] for name in ("beside_others", "in_shadow", "lit_from_one_side", "cut_out")]
     papers = [surround(written(pixels)) for surround in around for pixels in mnist(3)[0]]
     digits = [(one, 7) for one in (*map(picture, papers), *tight)]
     steps = counted(ablation.WITHOUT)

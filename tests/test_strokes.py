@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from digits import convert, image, strokes
-from digits.ink import otsu, standing_out
-from digits.network import Network
+from digits import bundle, convert, image, strokes
+from digits.ink import Mask, otsu, standing_out
+from digits.network import Network, load
 from evaluation.drawing import SURROUNDINGS, Paper, framed, picture, written
 from tests.models import mnist, templates
 from tests.test_image import distance
@@ -28,11 +28,76 @@ def read(network: Network, draw: Callable[[Paper], Paper]) -> list[int]:
     return [int(digit) for digit in network(np.stack(pixels)).argmax(1)]
 
 
-@pytest.mark.parametrize("name", SURROUNDINGS)
+@pytest.fixture(scope="module")
+def shipped() -> Network:
+    return load(bundle.read_current(bundle.DEFAULT_MODEL).h5)
+
+
+CUT_OUT = [
+    name for name in SURROUNDINGS if name.startswith("cut_out")
+]  # proportions may change, which templates notice
+
+
+@pytest.mark.parametrize("name", CUT_OUT)
+def test_no_paper_around_is_needed(name: str, shipped: Network) -> None:
+    right = np.equal(read(shipped, SURROUNDINGS[name]), mnist(COUNT)[1])
+    assert right.mean() >= 0.93
+
+
+@pytest.mark.parametrize("name", [name for name in SURROUNDINGS if name not in CUT_OUT])
 def test_surroundings_do_not_matter(name: str, network: Network) -> None:
     alone = read(network, lambda paper: paper)
     same = np.mean([a == b for a, b in zip(read(network, SURROUNDINGS[name]), alone, strict=True)])
     assert same >= 0.93
+
+
+def strokes_of(*lines: tuple[slice, slice]) -> Mask:
+    mask = np.zeros((60, 60), bool)
+    for line in lines:
+        mask[line] = True
+    return mask
+
+
+FRAME = [np.s_[0:4, :], np.s_[56:60, :], np.s_[:, 0:4], np.s_[:, 56:60]]
+WITH_A_BAR = [np.s_[0:6, 10:50], np.s_[0:60, 30:36]]  # a 7, or a T
+
+
+@pytest.mark.parametrize(
+    ("mask", "right"),
+    [
+        (strokes_of(*WITH_A_BAR), True),
+        (strokes_of(np.s_[3:9, 10:50], np.s_[3:57, 30:36]), True),
+        (strokes_of(), False),
+        (strokes_of(*FRAME), False),
+        (strokes_of(*FRAME, np.s_[20:40, 28:34]), False),
+        (strokes_of(np.s_[10:50, 28:34]), False),
+        (strokes_of(np.s_[30:33, :], np.s_[10:50, 28:34]), False),
+        (strokes_of(*(np.s_[at : at + 2, :] for at in range(5, 60, 20)), np.s_[:, 10:12], np.s_[:, 40:42]), False),
+        (strokes_of(*WITH_A_BAR, np.s_[40:50, 2:12]), False),
+        (np.add.outer(np.arange(60), np.arange(60)) > 60, False),
+    ],
+    ids=[
+        "bar and stem", "nearly to the border", "blank", "frame", "frame and stem", "well within", "stem on a line",
+        "squared", "another piece", "shadow",
+    ],
+)  # fmt: skip
+def test_what_fills_its_picture_is_told_from_frames_lines_and_shadows(mask: Mask, *, right: bool) -> None:
+    assert strokes.fills(mask) is right
+
+
+@pytest.mark.parametrize("scale", [1, 1.5, 2, 3, 6])
+@pytest.mark.parametrize("margin", [0, 0.02, 0.05, 0.1])
+def test_the_size_of_what_is_cut_out_does_not_matter(scale: float, margin: float, shipped: Network) -> None:
+    """Without paper around, nothing but the strokes themselves tells what is ink, and what is a line or an edge."""
+    pictures, labels = mnist(COUNT)
+    whole = [Image.fromarray(pixels) for pixels in pictures]
+    digits = [enlarged(one.crop(one.getbbox()), scale) for one in whole]
+    found = [image.look(ImageOps.expand(digit, round(margin * digit.height))).pixels for digit in digits]
+    assert np.mean(shipped(np.stack(found)).argmax(1) == labels) >= 0.95
+
+
+def enlarged(digit: Image.Image, scale: float) -> Image.Image:
+    return digit.resize([max(1, round(scale * side)) for side in digit.size], Image.Resampling.BICUBIC)
 
 
 def test_faint_ink_is_read_as_strong_ink_is() -> None:
