@@ -16,9 +16,14 @@ from digits.grey import Grey
 from digits.ink import FAINTEST, SHADE, Mask, averaged, edges, evenly_lit, grain, otsu, quantile
 from digits.panels import ink_with_panels
 from digits.rules import without_rules
-from digits.strokes import labelled, without_edges
+from digits.strokes import components, labelled, without_edges
 
 CROWDED = 0.2  # share of a picture above which ink is not the ink alone
+TALL = 0.5  # of a sheet's height, that digits have at least along which it was cut out
+WIDEST = 0.7  # of its width, which one or several that touch take up at most, unlike a frame
+ACROSS = 0.5  # of its width, that all of them take up at least, unlike the edges of a page
+BEYOND = 0.2  # of its height, that is above and below them at most
+NEARLY_ALL = 0.8  # of the ink, that they have
 WEAK = 0.6  # of the threshold: ink that continues strokes which are above it
 MOST_PIECES = 20_000  # of ink, the largest: a page has some thousand, the others are grain
 CLEAR = 18.0  # standard deviations of a sheet's grain, from which on writing is read as well as without any
@@ -77,7 +82,7 @@ def thresholded(strength: Grey) -> Ink:
     """Tell ink from paper by Otsu's threshold, which is raised until most of the sheet is paper."""
     threshold = otsu(strength)
     strong = strength > max(threshold, FAINTEST)
-    while strong.mean() > CROWDED:
+    while strong.mean() > CROWDED and not is_cut_out(strong):
         higher = threshold + otsu(strength[strong] - threshold)
         if higher <= threshold or is_print(strength > higher):
             break  # all of it is as strong, or only what is printed is stronger
@@ -104,11 +109,32 @@ def blank(shape: tuple[int, ...]) -> Ink:
 
 def is_print(mask: Mask) -> bool:
     """Tell whether nothing is written; forms, which take time to find, are looked for where little is inked."""
-    if not without_edges(mask)[0].any():
+    if not without_page(mask).any():
         return True
-    return bool(mask.mean() <= CROWDED) and not without_edges(without_frames(mask))[0].any()
+    return bool(mask.mean() <= CROWDED) and not without_page(without_frames(mask)).any()
 
 
 def without_print(mask: Mask) -> Mask:
     """Remove forms, the edges of the page, and ruled lines."""
-    return without_rules(without_edges(without_frames(mask))[0])
+    return without_rules(without_page(without_frames(mask)))
+
+
+def without_page(mask: Mask) -> Mask:
+    """Remove the edges of the page, unless there can be none: an upright stroke at a side looks like one."""
+    return mask if is_cut_out(mask) else without_edges(mask)[0]
+
+
+def is_cut_out(mask: Mask) -> bool:
+    """Tell whether a sheet was cut out along a number: nearly all ink is in pieces side by side, as tall as it is."""
+    height, width = mask.shape
+    if width < height:
+        return False
+    parts = components(mask)[1]
+    tall = [
+        part for part in parts if part.bottom - part.top >= TALL * height and part.right - part.left < WIDEST * width
+    ]
+    if sum(part.right - part.left for part in tall) < ACROSS * width:
+        return False
+    beyond = min(part.top for part in tall) + height - max(part.bottom for part in tall)
+    ink = int(np.count_nonzero(mask))
+    return beyond <= BEYOND * height and sum(part.area for part in tall) >= NEARLY_ALL * ink

@@ -22,7 +22,7 @@ from digits.rows import Extent, Row, find_rows, pixels_looked_at, sized
 from digits.sheet import MOST_PIECES, thresholded
 from digits.strokes import components
 from evaluation import drawing
-from evaluation.drawing import Paper, number, picture
+from evaluation.drawing import Paper, cut_out, number, picture
 from tests.images import falling_light
 from tests.models import features, mnist
 
@@ -337,6 +337,20 @@ def test_faint_strokes_are_cut_and_widened_as_others_are() -> None:
     pixels = cut(Row(ink, Extent(0, 0, 80, 40), 60.0, 1.0)).cuts().pixels
     assert len(pixels) > 0
     assert (pixels.max((1, 2)) == 255).all()
+
+
+def test_no_digit_is_lost_where_a_picture_was_cut_out_along_its_number(network: Network) -> None:
+    """An upright stroke at a side of it looks like the edge of a page."""
+    numbers = ["10723", "14561", "4701", "18934", "1961", "120041", "7411", "90217", "61851", "19471"]
+    papers = [cut_out(written(text, seed, gap=(0.1, 0.3))) for seed, text in enumerate(numbers)]
+    assert [len("".join(texts(network, paper))) for paper in papers] == [len(text) for text in numbers]
+
+
+@pytest.mark.parametrize("side", [np.s_[:, :9], np.s_[:, -9:], np.s_[:9], np.s_[-9:]])
+def test_the_edges_of_a_page_are_no_digits(side: tuple[slice, ...], network: Network) -> None:
+    page = on_page(written("5081", gap=(0.1, 0.3)))
+    page[side] = 40
+    assert texts(network, page) == ["5081"]
 
 
 def test_a_drawing_in_black_and_white_is_not_blank() -> None:
