@@ -259,10 +259,10 @@ def find_ink(array: Grey) -> DigitInk:
     if may_fill(array.shape, paper is not None) or not np.count_nonzero(all_ink.mask):
         return all_ink
     usual = replace(all_ink, choice=one_digit(all_ink.mask))
-    return cut_out(array, paper, all_ink, usual) or usual
+    return whole_if_cut_out(array, paper, all_ink, usual) or usual
 
 
-def cut_out(array: Grey, paper: float | None, all_ink: DigitInk, usual: DigitInk) -> DigitInk | None:
+def whole_if_cut_out(array: Grey, paper: float | None, all_ink: DigitInk, usual: DigitInk) -> DigitInk | None:
     """Return all ink of a picture that was cut out along its digit, or None.
 
     Strokes that are thick, or run along the border, are best told from paper that is the same everywhere; where the

@@ -79,7 +79,10 @@ def clear_ink(strength: Grey, times: float) -> Ink | None:
 
 
 def thresholded(strength: Grey) -> Ink:
-    """Tell ink from paper by Otsu's threshold, which is raised until most of the sheet is paper."""
+    """Tell ink from paper by Otsu's threshold, which is raised until most of the sheet is paper.
+
+    Unless it was cut out along a number, of which more is ink.
+    """
     threshold = otsu(strength)
     strong = strength > max(threshold, FAINTEST)
     while strong.mean() > CROWDED and not is_cut_out(strong):

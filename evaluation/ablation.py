@@ -45,7 +45,7 @@ WITHOUT: dict[str, StandIn] = {
     "sloping lines": (strokes, "SLOPES", (0.0,)),
     "dashes": (strokes, "DASH", 0.0),
     "circles and frames": (strokes, "rings", lambda labels, parts: []),
-    "all of what is cut out": (image, "cut_out", lambda array, paper, all_ink, usual: None),
+    "all of what is cut out": (image, "whole_if_cut_out", lambda array, paper, all_ink, usual: None),
     "neighbours": (strokes, "belongs", lambda part, main, shape: True),
     "thin strokes": (image, "thicken", lambda strokes, mask: strokes),
     "full ink": (image, "brighten", lambda box: box * np.float32(255 / max(box.max(), 1e-6))),

@@ -259,7 +259,7 @@ def beside_others(paper: Paper) -> Paper:
 
 
 def cut_out(paper: Paper) -> Paper:
-    """Leave no paper around the digit."""
+    """Leave no paper around what is written."""
     top, bottom, left, right = bounds((paper < paper.max() / 2)[..., 0])
     return paper[top:bottom, left:right]
 

@@ -33,9 +33,8 @@ def shipped() -> Network:
     return load(bundle.read_current(bundle.DEFAULT_MODEL).h5)
 
 
-CUT_OUT = [
-    name for name in SURROUNDINGS if name.startswith("cut_out")
-]  # proportions may change, which templates notice
+# Their proportions may change, which `templates` notice.
+CUT_OUT = [name for name in SURROUNDINGS if name.startswith("cut_out")]
 
 
 @pytest.mark.parametrize("name", CUT_OUT)
