@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.grey import Grey
-from digits.ink import Mask, otsu, quantile
-from digits.strokes import Part, components, labelled, measured, stroke_width
+from digits.ink import otsu, quantile
+from digits.parts import Mask, Part, components, labelled, measured
+from digits.strokes import stroke_width
 
 HIGH = 12  # pixels, that a block is high and wide at least
 LOW = 6  # pixels, that a piece of writing is high at least

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from digits.grey import Grey
 from digits.image import Pixels, centre, shrink, thicken
-from digits.ink import Mask
+from digits.parts import Mask
 from digits.paths import Paths, cheapest, lowest, refined
 from digits.rows import Row
 from digits.sizes import SIDE

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.ink import Mask
 from digits.lines import Line, Wanted, column_runs, find_lines, on_ink, scale_of
-from digits.strokes import components
+from digits.parts import Mask, components
 
 TICK = 0.3  # heights of a row that a tick is long at least
 LEAST = 0.4  # the same of a level line

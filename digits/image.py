@@ -24,7 +24,6 @@ from digits.ink import (
     FAINTEST,
     SHADE,
     SMALL,
-    Mask,
     averaged,
     differing,
     even_paper,
@@ -36,6 +35,7 @@ from digits.ink import (
     running,
 )
 from digits.panels import panels_of_digits, within_edges
+from digits.parts import Mask
 from digits.plain import decode_plain
 from digits.sizes import SIDE
 from digits.strokes import Choice, fills, one_digit, stroke_width
@@ -230,6 +230,8 @@ class DigitInk:
 
 def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
+    if CUT_OUT <= max(array.shape) < SMALL:
+        return enlarged(find_digit(twice(array)), 1 / 2, (array.shape[1], array.shape[0]))
     found = find_ink(array)
     if max(array.shape) >= SMALL:
         if not found.stands_out(CLEAR):
@@ -238,6 +240,12 @@ def find_digit(array: Grey) -> Sight:
         if found.contrast < SHADE:
             return sight_of_faint(array, found)
     return sight_of(found) if found.contrast else blank(found)
+
+
+def twice(array: Grey) -> Grey:
+    """Return (2h, 2w): what a small picture would be if it had been taken from nearer."""
+    down, across = (cubic_weights(side, 2 * side) for side in array.shape)
+    return np.asarray(np.clip(down @ array @ across.T, 0, 255), np.float32)
 
 
 def sight_of_faint(array: Grey, found: DigitInk) -> Sight:
@@ -256,7 +264,7 @@ def find_ink(array: Grey) -> DigitInk:
     """Find the ink, and choose what of it is the digit: all, where the picture was cut out along it."""
     paper = even_paper(array)
     all_ink = ink_over_threshold(*ink(array, paper))
-    if may_fill(array.shape, paper is not None) or not np.count_nonzero(all_ink.mask):
+    if max(array.shape) < CUT_OUT or not np.count_nonzero(all_ink.mask):
         return all_ink
     usual = replace(all_ink, choice=one_digit(all_ink.mask))
     return whole_if_cut_out(array, paper, all_ink, usual) or usual
@@ -328,11 +336,6 @@ def rows_with_ink(flat: bytes) -> int:
     return -(-len(flat.rstrip(b"\0")) // SIDE) - (len(flat) - len(flat.lstrip(b"\0"))) // SIDE
 
 
-def may_fill(shape: tuple[int, ...], even: bool) -> bool:
-    """Tell whether a picture is so small that it may have been cut out along the digit itself."""
-    return max(shape) < CUT_OUT or (max(shape) < SMALL and even)
-
-
 def solid(strength: Grey, floor: float, full: float) -> Grey:
     """Return 0 for paper and 255 for full ink; keeps the soft edge of a stroke, drops the grain of the paper."""
     return np.asarray(np.minimum(np.maximum((strength - floor) / (full - floor), 0), 1) * 255, np.float32)
@@ -364,7 +367,7 @@ def narrowed(strokes: Grey) -> Grey:
 def shrink(strokes: Grey) -> Grey:
     """Average the strokes by area into a (20, 20) box, in the middle of a square of their longest side.
 
-    Between the pixels of smaller ones is interpolated, or they would be blocks.
+    Between the pixels of smaller ones is interpolated by cubics: lines would be soft, and steps would be blocks.
     """
     height, width = strokes.shape
     side = max(height, width)
@@ -373,8 +376,8 @@ def shrink(strokes: Grey) -> Grey:
     square = np.zeros((side, side), np.float32)
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = strokes
-    weights = area_weights(side, BOX_SIDE) if side >= BOX_SIDE else line_weights(side, BOX_SIDE)
-    return brighten(np.asarray(weights @ square @ weights.T, np.float32))
+    weights = area_weights(side, BOX_SIDE) if side >= BOX_SIDE else cubic_weights(side, BOX_SIDE)
+    return brighten(np.maximum(weights @ square @ weights.T, 0))  # beside an edge, cubics fall below 0
 
 
 def brighten(box: Grey) -> Grey:
@@ -420,10 +423,9 @@ def sum_and_moment(n: int) -> NDArray[np.float64]:
 
 
 @lru_cache(MOST_SIDES)
-def line_weights(n: int, m: int) -> NDArray[np.float32]:
-    """Return (m, n): how much of each of n source pixels is in each of m target pixels, by linear interpolation."""
-    at = np.clip((np.arange(m) + 0.5) * n / m - 0.5, 0, n - 1)
-    return np.asarray(np.clip(1 - np.abs(at[:, np.newaxis] - np.arange(n)), 0, None), np.float32)
+def cubic_weights(n: int, m: int) -> NDArray[np.float32]:
+    """Return (m, n): how much of each of n source pixels is in each of m, more, target pixels (Keys 1981, a = -0.5)."""
+    return np.asarray(Image.fromarray(np.eye(n, dtype=np.float32)).resize((n, m), Image.Resampling.BICUBIC))
 
 
 @lru_cache(MOST_SIDES)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.grey import Grey
+from digits.parts import components
 
-Mask = NDArray[np.bool_]  # (h, w), true for ink
 Window = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # np.maximum or np.minimum
 
 FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
@@ -28,6 +28,7 @@ EVEN = 0.8  # share of a border that is alike where it is paper all around
 SPREAD = 0.4  # share of a picture that is alike where it is the paper
 ALIKE = 0.15  # of the range of brightness
 HALF = 0.2  # share of a picture, more or less than half, that is bright where ink cannot be told by being rare
+EVENLY = 0.1  # the same, where it can be told by hanging together
 PRIOR = 3.0  # how much more often people write dark on light, where their paper isn't even
 DIM = 48.0  # of 255: paper that is darker than this is too dark to tell its shadows from ink
 THIN = 0.15  # of the longest side: no stroke of a digit is thicker where there is paper around it
@@ -95,12 +96,14 @@ def alike(area: Grey, paper: float, near: float) -> float:
 def differing(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
     """Return how far each pixel is from the paper, on the side of the strokes; `paper` is `even_paper`.
 
-    Where strokes or a frame take the border up, the paper is what is in the corners, or the median of all.
+    Where strokes or a frame take the border up, the paper is what is in the corners, or what they part, or the median.
     Strokes are few and far from it, noise is even on both sides, so the third moment about the
     paper tells dark ink from bright.
     """
     if paper is None:
         paper = corner_paper(grey)
+    if paper is None:
+        paper = parted_paper(grey)
     if paper is None:
         paper = quantile(grey, 0.5)
     difference = grey - np.float32(paper)
@@ -116,6 +119,18 @@ def corner_paper(grey: Grey) -> float | None:
     if abs(float(bright.mean()) - 0.5) > HALF or len(np.unique(in_corners > middle)) > 1:
         return None
     return float(np.median(in_corners))
+
+
+def parted_paper(grey: Grey) -> float | None:
+    """Return what is in more parts, of a picture half of which is ink: strokes hang together, and part their paper."""
+    middle = (float(grey.min()) + float(grey.max())) / 2
+    bright = grey > middle
+    if abs(float(bright.mean()) - 0.5) > EVENLY:
+        return None
+    dark_parts, bright_parts = (len(components(mask)[1]) for mask in (~bright, bright))
+    if dark_parts == bright_parts:
+        return None
+    return quantile(grey[bright == (bright_parts > dark_parts)], 0.5)
 
 
 def level(grey: Grey) -> Grey:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.ink import Mask, along_rows, quantile
+from digits.ink import along_rows, quantile
+from digits.parts import Mask, Part, components
 from digits.paths import on_course
-from digits.strokes import Part, components, stroke_width
+from digits.strokes import stroke_width
 
 THIN = 1.6  # times as thick as a stroke a line may be
 UNEVEN = 1.25  # times as thick as it is mostly a line is in places, and a pixel more

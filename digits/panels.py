@@ -16,8 +16,8 @@ from PIL import Image
 
 from digits.blocks import LARGE, SLIM, Block, blocks, is_dense, thresholds
 from digits.grey import Grey
-from digits.ink import DIM, Mask, absorbed, edges, ink_on_sheet, quantile, standing_out, within
-from digits.strokes import Part
+from digits.ink import DIM, absorbed, edges, ink_on_sheet, quantile, standing_out, within
+from digits.parts import Mask, Part
 
 COARSE = 512  # pixels on the longest side in which panels are looked for, where there may be several digits
 SHEET = 64  # pixels there, from which on what is bright may be a sheet of paper, with lines of writing

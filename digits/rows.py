@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.grey import Grey, factor, grey
-from digits.ink import Mask, along_rows
+from digits.ink import along_rows
+from digits.parts import Mask, Part, grouped
 from digits.sheet import Ink, ink_of, thresholded, without_print
-from digits.strokes import Part, grouped, stroke_width, within_rings
+from digits.strokes import stroke_width, within_rings
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 SMALL = 72  # pixels on the shorter side, below which a picture is enlarged

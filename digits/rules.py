@@ -7,9 +7,8 @@ and the same from side to side. A line may slope, bend a little and be broken.
 
 from __future__ import annotations
 
-from digits.ink import Mask
 from digits.lines import STROKE, Wanted, find_lines, scale_of
-from digits.strokes import components
+from digits.parts import Mask, components
 
 LONG = 2.0  # heights of a row that a ruled line is long at least, in a wide picture
 ACROSS = 0.55  # share of the width that it is long at least in any other, without what strokes hide of it

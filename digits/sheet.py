@@ -13,10 +13,11 @@ import numpy as np
 
 from digits.frames import without_frames
 from digits.grey import Grey
-from digits.ink import FAINTEST, SHADE, Mask, averaged, edges, evenly_lit, grain, otsu, quantile
+from digits.ink import FAINTEST, SHADE, averaged, edges, evenly_lit, grain, otsu, quantile
 from digits.panels import ink_with_panels
+from digits.parts import Mask, components, labelled
 from digits.rules import without_rules
-from digits.strokes import components, labelled, without_edges
+from digits.strokes import without_edges
 
 CROWDED = 0.2  # share of a picture above which ink is not the ink alone
 TALL = 0.5  # of a sheet's height, that digits have at least along which it was cut out

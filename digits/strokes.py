@@ -12,12 +12,12 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.ink import Mask, along_rows
+from digits.ink import along_rows
+from digits.parts import Mask, Part, components, labelled
 
 EDGE = 0.18  # share of a side in which the edge of a page or cell is looked for
 FULL = 0.7  # share of a row that is ink where it belongs to such an edge
@@ -44,40 +44,10 @@ IN_RING = 0.3  # of its height, that what is written in a circle or frame has at
 RING = 0.25  # of its area, likewise: a stroke through a 0 has less
 NEAR = 0.12  # of the height of a picture, up to which what was cut out may be away from the top and the bottom
 ALONE = 0.9  # of all ink, that is in one piece then at least
-REACHES = 2  # how often such a piece reaches a side of its box at most
+REACHES = 7  # how often such a piece reaches the sides of its box at most
 ALONG = 0.45  # of the outline of its box, that is ink at most: shadows and frames have more
 RIVAL_HEIGHT = 0.6  # of the main part's height that another digit has at least
 RIVAL_AREA = 0.25  # of the main part's area that another digit has at least
-
-
-Runs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]  # group, row, start, end
-
-
-class Part(NamedTuple):  # a page of specks has hundreds of thousands: a dataclass takes five times as long to make
-    """A connected piece of ink: its number of pixels, its centre, and its box, ends excluded."""
-
-    area: int
-    y: float
-    x: float
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def side(self) -> int:
-        return max(self.bottom - self.top, self.right - self.left)
-
-    def touches(self, shape: tuple[int, ...]) -> bool:
-        """Tell whether it reaches the border of a picture."""
-        return self.top == 0 or self.left == 0 or self.bottom == shape[0] or self.right == shape[1]
-
-    def gaps(self, other: Part) -> tuple[int, int]:
-        """Return how many pixels lie between two boxes, from top to bottom and from left to right."""
-        return (
-            max(self.top - other.bottom, other.top - self.bottom, 0),
-            max(self.left - other.right, other.left - self.right, 0),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +90,9 @@ def fills(mask: Mask) -> bool:
 
 
 def is_open(alone: Mask) -> bool:
-    """Tell whether a piece, cut out along its box, reaches each side in few places, and along little of it."""
+    """Tell whether a piece, cut out along its box, reaches its sides in few places, and along little of them."""
     sides = [side for turned in (alone, alone.T) for side in (turned[0], turned[-1])]
-    often = max(np.count_nonzero(np.diff(side.view(np.int8), prepend=0) == 1) for side in sides)
+    often = sum(np.count_nonzero(np.diff(side.view(np.int8), prepend=0) == 1) for side in sides)
     return bool(often <= REACHES and np.concatenate(sides).mean() <= ALONG)
 
 
@@ -307,67 +277,3 @@ def stroke_width(mask: Mask) -> float:
     inside = flat[row:-row] & flat[: -2 * row] & flat[2 * row :] & beside
     area, inner = int(np.count_nonzero(mask)), int(np.count_nonzero(inside))
     return 2 * area / max(area - inner, 1)
-
-
-def components(mask: Mask) -> tuple[NDArray[np.int32], list[Part]]:
-    """Label the pieces that hang together, as `labelled`, and measure them."""
-    labels, runs = labelled(mask)
-    return labels, measured(*runs)
-
-
-def labelled(mask: Mask) -> tuple[NDArray[np.int32], Runs]:
-    """Label the pieces that hang together, corners included: 0 for paper, then the number of the piece.
-
-    By runs of ink within rows, and union-find over those that touch (Rosenfeld and Pfaltz 1966).
-    """
-    h, w = mask.shape
-    beyond = np.zeros((h, 1), np.int8)
-    steps = np.diff(np.concatenate([beyond, mask, beyond], axis=1), axis=1)  # (h, w + 1)
-    row, start = np.nonzero(steps == 1)
-    end = np.nonzero(steps == -1)[1]
-    group = grouped(len(row), *touching(row * (w + 2) + start, row * (w + 2) + end, w + 2))
-    change = np.zeros((h, w + 1), np.int32)
-    change[row, start] += group + 1
-    change[row, end] -= group + 1
-    labels = np.cumsum(change, axis=1, dtype=np.int32)[:, :w]
-    return labels, (group, row, start, end)
-
-
-def touching(start: NDArray[np.intp], end: NDArray[np.intp], stride: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the pairs of runs, by index, that touch from one row to the next; both are given as row · stride + x."""
-    first = np.searchsorted(end, start + stride, "left")
-    last = np.searchsorted(start, end + stride, "right")
-    count = np.maximum(last - first, 0)
-    upper = np.repeat(np.arange(len(start)), count)
-    lower = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
-    return upper, lower
-
-
-def grouped(count: int, a: NDArray[np.intp], b: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return for each of `count` things the number of its group, 0, 1, …, where a[i] and b[i] are of one."""
-    root = np.arange(count)
-    while (root[a] != root[b]).any():
-        lowest = np.minimum(root[a], root[b])
-        np.minimum.at(root, root[a], lowest)
-        np.minimum.at(root, root[b], lowest)
-        while (root[root] != root).any():
-            root = root[root]
-    return (np.cumsum(root == np.arange(count)) - 1)[root]
-
-
-def measured(
-    group: NDArray[np.intp], row: NDArray[np.intp], start: NDArray[np.intp], end: NDArray[np.intp]
-) -> list[Part]:
-    """Return the parts that runs [start, end) of rows make up, by their groups."""
-    count = int(group.max()) + 1 if group.size else 0
-    length = end - start
-    area = np.bincount(group, length, count)
-    y = np.bincount(group, row * length, count) / np.maximum(area, 1)
-    x = np.bincount(group, (start + end - 1) / 2 * length, count) / np.maximum(area, 1)
-    far = np.iinfo(np.intp).max
-    low, high = np.full((2, count), far), np.zeros((2, count), np.intp)
-    for axis, (first, last) in enumerate(((row, row + 1), (start, end))):
-        np.minimum.at(low[axis], group, first)
-        np.maximum.at(high[axis], group, last)
-    columns = (area.astype(np.intp), y, x, low[0], high[0], low[1], high[1])
-    return list(map(Part._make, zip(*(column.tolist() for column in columns), strict=True)))

@@ -52,7 +52,7 @@ WITHOUT: dict[str, StandIn] = {
     "a closer look": (image, "FINE", 0),
     "proportions": (image, "narrowed", lambda strokes: strokes),
     "corners": (ink, "corner_paper", lambda array: None),
-    "between pixels": (image, "line_weights", image.area_weights),
+    "between pixels": (image, "cubic_weights", image.area_weights),
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
     "panels": (sheet, "ink_with_panels", ink.ink_on_sheet),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from digits.frames import without_frames
-from digits.ink import Mask
+from digits.parts import Mask
 from evaluation.drawing import CELL, FORMS, PRINT, Paper, filled_in, in_boxes, in_cells, in_frame, on_comb, picture
 from tests.models import mnist
 

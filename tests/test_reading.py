@@ -16,11 +16,11 @@ from digits.decode import identify
 from digits.errors import BadImage
 from digits.lattice import best_reading
 from digits.network import Network
+from digits.parts import components
 from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
 from digits.rows import Extent, Row, find_rows, pixels_looked_at, sized
 from digits.sheet import MOST_PIECES, thresholded
-from digits.strokes import components
 from evaluation import drawing
 from evaluation.drawing import Paper, cut_out, number, picture
 from tests.images import falling_light

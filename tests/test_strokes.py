@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from digits import bundle, convert, image, strokes
-from digits.ink import Mask, otsu, standing_out
+from digits.ink import otsu, standing_out
 from digits.network import Network, load
+from digits.parts import Mask, components
 from evaluation.drawing import SURROUNDINGS, Paper, framed, picture, written
 from tests.models import mnist, templates
 from tests.test_image import distance
@@ -48,6 +49,32 @@ def test_surroundings_do_not_matter(name: str, network: Network) -> None:
     alone = read(network, lambda paper: paper)
     same = np.mean([a == b for a, b in zip(read(network, SURROUNDINGS[name]), alone, strict=True)])
     assert same >= 0.93
+
+
+SEEN_SMALL = [name for name in SURROUNDINGS if name != "askew"]  # whose frame touches the digit in so few pixels
+
+
+@pytest.mark.parametrize("name", SEEN_SMALL)
+def test_surroundings_do_not_matter_in_few_pixels(name: str, shipped: Network) -> None:
+    """As cells are that were cut out of a small scan of a form: 36 pixels on the longest side."""
+    images, labels = mnist(COUNT)
+    pictures = [shrunk(picture(SURROUNDINGS[name](written(digit))), 36) for digit in images]
+    pixels = np.stack([image.look(small).pixels for small in pictures])
+    assert np.equal(shipped(pixels).argmax(1), labels).mean() >= 0.93
+
+
+@pytest.mark.parametrize("side", [12, 18, 30])
+def test_a_few_pixels_are_enough_without_paper(side: int, shipped: Network) -> None:
+    """Half of such a picture is ink, and any side of it may be: ink is what hangs together."""
+    images, labels = mnist(COUNT)
+    pictures = [shrunk(Image.fromarray(255 - digit[np.ix_(digit.any(1), digit.any(0))]), side) for digit in images]
+    pixels = np.stack([image.look(small).pixels for small in pictures])
+    assert np.equal(shipped(pixels).argmax(1), labels).mean() >= 0.93
+
+
+def shrunk(drawn: Image.Image, side: int) -> Image.Image:
+    by = side / max(drawn.size)
+    return drawn.resize((max(round(drawn.width * by), 1), max(round(drawn.height * by), 1)), Image.Resampling.BOX)
 
 
 def strokes_of(*lines: tuple[slice, slice]) -> Mask:
@@ -169,7 +196,7 @@ def test_a_second_digit_is_noticed() -> None:
 
 def test_components_hang_together_by_sides_and_corners() -> None:
     rows = ["##..#", "....#", "#.#..", ".#..#"]
-    labels, parts = strokes.components(np.array([[mark == "#" for mark in row] for row in rows]))
+    labels, parts = components(np.array([[mark == "#" for mark in row] for row in rows]))
     assert labels.tolist() == [[1, 1, 0, 0, 2], [0, 0, 0, 0, 2], [3, 0, 3, 0, 0], [0, 3, 0, 0, 4]]
     assert [part.area for part in parts] == [2, 2, 3, 1]
     third = parts[2]
@@ -182,7 +209,7 @@ def test_components_hang_together_by_sides_and_corners() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 30), (30, 1), (40, 50)])
 def test_components_are_those_that_flooding_finds(density: float, shape: tuple[int, int]) -> None:
     mask = np.random.default_rng(0).random(shape) < density
-    labels, parts = strokes.components(mask)
+    labels, parts = components(mask)
     flooded = flood(mask)
     assert (labels > 0).tolist() == mask.tolist()
     assert len(set(zip(labels[mask].tolist(), flooded[mask].tolist(), strict=True))) == len(parts) == flooded.max()

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.random import Generator
 
 from digits.image import Pixels
+from digits.parts import components
 from digits.sizes import SIDE
-from digits.strokes import components
 from trainer import pen
 from trainer.pen import INKED, Drawing, cropped, normalised
 
