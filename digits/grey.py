@@ -65,9 +65,9 @@ def averageable(image: Image.Image) -> Image.Image:
         return image.convert("I")
     if image.has_transparency_data:
         return image if image.mode == "RGBA" else image.convert("RGBA")
-    if image.mode == "F":
-        return moderate(image)
-    return image if image.mode in ("L", "RGB", "I") else image.convert("L" if image.mode == "1" else "RGB")
+    if image.mode in ("F", "I"):  # whose whole numbers overflow where they are added up
+        return moderate(image.convert("F"))
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
 
 
 def moderate(image: Image.Image) -> Image.Image:

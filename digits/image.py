@@ -202,8 +202,8 @@ class DigitInk:
     choice: Choice
 
     @property
-    def is_all(self) -> bool:
-        """Tell whether nothing was left out: neither lines nor dirt nor anything beside."""
+    def is_unchosen(self) -> bool:
+        """Tell whether all of it is taken: no digit was looked for in it, or none was found."""
         return self.choice.mask is self.mask
 
     @property
@@ -252,7 +252,7 @@ def sight_of_faint(array: Grey, found: DigitInk) -> Sight:
     """Look again where there may be nothing but light and grain."""
     if even_paper(array) is None:
         found = find_ink(evenly_lit(array))
-    nothing = found.is_all and not fills(found.mask)
+    nothing = found.is_unchosen and not fills(found.mask)
     return blank(found) if nothing or not found.stands_out(GRAINS) else sight_of(found)
 
 
@@ -302,7 +302,7 @@ def sight_of(found: DigitInk) -> Sight:
     place, whole, contrast = found.place, found.mask.shape, found.contrast
     chosen = found.choice.mask[place]
     strokes = solid(found.strength[place], found.threshold / 2, contrast)
-    if not found.is_all:
+    if not found.is_unchosen:
         strokes[found.mask[place] & ~chosen] = 0
     ink_alone = thicken(strokes, chosen)
     pixels, shift = centre(shrink(narrowed(ink_alone) if chosen.shape == whole else ink_alone))

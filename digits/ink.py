@@ -163,7 +163,7 @@ def evenly_lit(grey: Grey) -> Grey:
     surface[down, across] = shares
     surface[0, 0] = 0  # the paper stays as bright as it is in the middle
     light = powers(grey.shape[0]) @ surface @ powers(grey.shape[1]).T
-    return np.asarray(grey - light, np.float32)
+    return np.asarray(np.clip(grey - light, 0, 255), np.float32)
 
 
 def powers(length: int) -> NDArray[np.float64]:

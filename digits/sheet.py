@@ -17,7 +17,7 @@ from digits.ink import FAINTEST, SHADE, averaged, edges, evenly_lit, grain, otsu
 from digits.panels import ink_with_panels
 from digits.parts import Mask, components, labelled
 from digits.rules import without_rules
-from digits.strokes import without_edges
+from digits.strokes import fills, is_busy, without_edges
 
 CROWDED = 0.2  # share of a picture above which ink is not the ink alone
 TALL = 0.5  # of a sheet's height, that digits have at least along which it was cut out
@@ -129,9 +129,11 @@ def without_page(mask: Mask) -> Mask:
 
 
 def is_cut_out(mask: Mask) -> bool:
-    """Tell whether a sheet was cut out along a number: nearly all ink is in pieces side by side, as tall as it is."""
+    """Tell whether a sheet was cut out along a digit, or a number: nearly all ink is in tall pieces side by side."""
     height, width = mask.shape
-    if width < height:
+    if width < 2 * height and fills(mask):
+        return True
+    if width < height or is_busy(mask):
         return False
     parts = components(mask)[1]
     tall = [

@@ -44,6 +44,7 @@ IN_RING = 0.3  # of its height, that what is written in a circle or frame has at
 RING = 0.25  # of its area, likewise: a stroke through a 0 has less
 NEAR = 0.12  # of the height of a picture, up to which what was cut out may be away from the top and the bottom
 ALONE = 0.9  # of all ink, that is in one piece then at least
+BUSY = 6.0  # runs of ink a row at most, of a picture as wide as tall or narrower; of wider ones, more
 REACHES = 7  # how often such a piece reaches the sides of its box at most
 ALONG = 0.45  # of the outline of its box, that is ink at most: shadows and frames have more
 RIVAL_HEIGHT = 0.6  # of the main part's height that another digit has at least
@@ -79,7 +80,7 @@ def fills(mask: Mask) -> bool:
     """
     height = len(mask)
     rows = np.flatnonzero(mask.any(1))
-    if not rows.size or rows[0] > NEAR * height or rows[-1] < height - 1 - NEAR * height:
+    if not rows.size or is_busy(mask) or rows[0] > NEAR * height or rows[-1] < height - 1 - NEAR * height:
         return False
     labels, parts = components(mask)
     main = max(parts, key=lambda part: part.area)
@@ -87,6 +88,11 @@ def fills(mask: Mask) -> bool:
         return False
     alone = labels[main.top : main.bottom, main.left : main.right] == parts.index(main) + 1
     return is_open(alone)
+
+
+def is_busy(mask: Mask) -> bool:
+    """Tell whether rows run into ink more often than digits side by side make them: grain, or a page of writing."""
+    return bool(np.count_nonzero(mask[:, 1:] > mask[:, :-1]) > BUSY * max(mask.shape))
 
 
 def is_open(alone: Mask) -> bool:

@@ -20,7 +20,7 @@ from digits import cuts, grey, image, ink, lattice, reading, rows, sheet, stroke
 from digits.decode import decode, identify
 from digits.network import Network
 from digits_client._sets import opened
-from evaluation.drawing import FORMS, PANELS, SURROUNDINGS, Paper, filled_in, picture, written
+from evaluation.drawing import FORMS, PANELS, SURROUNDINGS, Paper, cut_out, filled_in, picture, written
 from trainer import dataset
 from trainer.config import Config
 from trainer.dataset import Part
@@ -58,6 +58,7 @@ WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
     "panels": (sheet, "ink_with_panels", ink.ink_on_sheet),
     "forms": (sheet, "without_frames", lambda mask: mask),
     "circles": (strokes, "rings", lambda labels, parts: []),
+    "all of what is cut out": (sheet, "is_cut_out", lambda mask: False),
     "ruled lines": (sheet, "without_rules", lambda mask: mask),
     "rows made level": (rows, "slope", lambda parts, row: 0.0),
     "enlarged": (rows, "SMALL", 0),
@@ -110,6 +111,7 @@ def in_forms() -> dict[str, list[Sample]]:
     chosen = random.choice(len(held), (NUMBERS, LONG), replace=False)
     numbers = [(filled_in(held.pixels[some], random), "".join(map(str, held.labels[some]))) for some in chosen]
     plain = {"blank_paper": [(as_png(paper), label) for paper, label in numbers]}
+    plain["cut_out"] = [(as_png(cut_out(paper)), label) for paper, label in numbers]
     forms = {
         name: [(as_png(form(paper.copy())), label) for paper, label in numbers]
         for name, form in (FORMS | PANELS).items()

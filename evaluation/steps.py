@@ -12,12 +12,10 @@ from PIL import Image
 from digits import image
 from digits.cuts import FREE, cheapest_paths, cut
 from digits.grey import Grey, grey
-from digits.ink import FAINTEST, even_paper, ink, otsu
 from digits.lattice import beliefs, best_reading
 from digits.network import Network
 from digits.rows import Row, find_rows, sized
 from digits.sheet import ink_of, without_print
-from digits.strokes import one_digit
 
 SIDE = 112  # pixels of each step
 WIDTH = 480  # pixels of each step of numbers
@@ -39,13 +37,11 @@ def draw(pictures: Sequence[Image.Image]) -> Image.Image:
 
 def steps(picture: Image.Image) -> list[Image.Image]:
     seen = grey(picture, side=image.LOOK)
-    strength, _ = ink(seen, even_paper(seen))
-    mask = strength > max(otsu(strength), FAINTEST)
-    chosen = one_digit(mask).mask
+    found = image.find_ink(seen)
     shown: list[NDArray[Any]] = [
-        strength * (255 / max(float(strength.max()), 1.0)),
-        mask * 255,
-        chosen * 255,
+        found.strength * (255 / max(float(found.strength.max()), 1.0)),
+        found.mask * 255,
+        found.choice.mask * 255,
         image.look(picture).pixels,
     ]
     return [picture, *(Image.fromarray(np.clip(array, 0, 255).astype(np.uint8)) for array in shown)]

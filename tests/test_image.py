@@ -322,6 +322,14 @@ def test_one_colour_behind_a_soft_veil_has_no_ink() -> None:
     assert not image.look(Image.merge("LA", (grey, alpha.point(lambda a: 128 + a // 2)))).pixels.any()
 
 
+@pytest.mark.parametrize("full", [255, 2**31 - 1])
+def test_whole_numbers_of_32_bits_may_be_large(full: int) -> None:
+    """Where a picture is averaged down, their sums are larger still."""
+    digit = np.kron(mnist(1)[0][0], np.ones((8, 8), np.int64))
+    seen = image.look(Image.fromarray((digit * full // 255).astype(np.int32))).pixels
+    assert np.abs(seen.astype(int) - image.look(Image.fromarray(digit.astype(np.uint8))).pixels).max() <= 2
+
+
 @pytest.mark.parametrize("values", [[np.nan, np.inf], [-3.4e38, 3.4e38], [0.0, 1e-45], [np.nan, np.nan]])
 def test_odd_floats_give_pixels(values: list[float]) -> None:
     array = np.resize(np.array(values, np.float32), (40, 41))

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits import convert, pattern, reading
+from digits import bundle, convert, pattern, reading
 from digits.cuts import Candidate, Cuts, cut
 from digits.decode import identify
 from digits.errors import BadImage
 from digits.lattice import best_reading
-from digits.network import Network
+from digits.network import Network, load
 from digits.parts import components
 from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
@@ -188,7 +188,7 @@ def test_the_best_reading_that_fits_is_read() -> None:
     rows = [sure(1, 0.6), sure(4, 0.9), sure(1, 0.6), sure(7, 0.9)]
     assert read(rows) == [4, 7]
     assert read(rows, r"\d{3}") == [1, 1, 7]
-    assert set(read(rows, "[1-3]+") or []) <= {1, 2, 3}
+    assert read(rows, "[1-3]+") == [1, 1]
     assert len(read(rows, "[0-3]{2}") or []) == 2
     assert read(rows, r"\d{4}") is None
     assert read(rows, r"\d{0,64}") == read(rows)
@@ -344,6 +344,14 @@ def test_no_digit_is_lost_where_a_picture_was_cut_out_along_its_number(network: 
     numbers = ["10723", "14561", "4701", "18934", "1961", "120041", "7411", "90217", "61851", "19471"]
     papers = [cut_out(written(text, seed, gap=(0.1, 0.3))) for seed, text in enumerate(numbers)]
     assert [len("".join(texts(network, paper))) for paper in papers] == [len(text) for text in numbers]
+
+
+def test_a_digit_along_which_its_picture_was_cut_out_is_read() -> None:
+    shipped, (digits, labels) = load(bundle.read_current(bundle.DEFAULT_MODEL).h5), mnist(120)
+    alone = [digit[np.ix_(digit.any(1), digit.any(0))] for digit in digits]
+    pictures = [Image.fromarray(255 - digit).resize((3 * digit.shape[1], 60)) for digit in alone]
+    read = [texts(shipped, picture) for picture in pictures]
+    assert np.mean([given == [str(label)] for given, label in zip(read, labels, strict=True)]) >= 0.9
 
 
 @pytest.mark.parametrize("side", [np.s_[:, :9], np.s_[:, -9:], np.s_[:9], np.s_[-9:]])
