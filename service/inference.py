@@ -31,6 +31,7 @@ from service.problems import Problem
 INPUT, PROBABILITIES = "image", "probabilities"  # names of tensors
 PIXELS = SIDE * SIDE
 MOST_AXES = 8
+ROUNDING = 1e-5  # of floats that were scaled to 0 to 1, or to 255, may end so far beyond
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
 
 Input = Pixels | list[Item]  # (n, 28, 28), or n pictures
@@ -109,17 +110,17 @@ def count_images(shape: Sequence[int], max_images: int) -> int:
 def to_pixels(numbers: NDArray[Any]) -> Pixels:
     """Return n x 784 numbers as pixels, (n, 28, 28), rounded to their 256 levels. Raises `Problem`.
 
-    Ink is 1 where no number is larger than that, as networks of Keras have it, and otherwise 255.
+    Ink is 1 where no number is larger, as networks of Keras have it, and otherwise 255.
     All numbers of a tensor decide that together.
     """
     if numbers.dtype == np.uint8 or not numbers.size:
         return numbers.astype(np.uint8, copy=False).reshape(-1, SIDE, SIDE)
     low, high = float(numbers.min()), float(numbers.max())  # NaN, if there is one, which compares with nothing
-    if not (low >= 0 and high <= 255):
+    if not (low >= -ROUNDING and high <= 255 + ROUNDING):
         raise Problem(422, "bad_pixels", f"pixels lie between 0 and 1, or 0 and 255; these from {low:g} to {high:g}")
-    if 1 < high < 2:  # rather overshoot of the one than the faintest ink of the other
+    if 1 + ROUNDING < high < 2:  # rather overshoot of the one than the faintest ink of the other
         raise Problem(422, "bad_pixels", f"the largest pixel is {high:g}; send 0 to 1, or 0 to 255")
-    levels: Pixels = np.rint(numbers * (255 if high <= 1 else 1)).astype(np.uint8)
+    levels: Pixels = np.rint(numbers * (255 if high < 2 else 1)).astype(np.uint8)
     return levels.reshape(-1, SIDE, SIDE)
 
 

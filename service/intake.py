@@ -53,11 +53,12 @@ class Intake:
         self._workers = ThreadPoolExecutor(self.threads, "worker")
         self._pages = ThreadPoolExecutor(self.threads, "page")
         self._large = ThreadPoolExecutor(1, "large")
+        self._large_pages = ThreadPoolExecutor(1, "large-page")
         self._infer = ThreadPoolExecutor(self.threads, "infer")
         self._batcher = Batcher(self._infer, max_batch=settings.max_batch, threads=self.threads)
 
     def close(self) -> None:
-        for pool in (self._workers, self._pages, self._large, self._infer):
+        for pool in (self._workers, self._pages, self._large, self._large_pages, self._infer):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def serve(
@@ -158,10 +159,11 @@ class Intake:
         small = [index for index, one in deferred.items() if one.pixels <= LARGE]
         decoded = await asyncio.gather(*(self._visit(look, see_at_last, items[index], look) for index in small))
         done = dict(zip(small, decoded, strict=True))
+        one_by_one = self._large_pages if look.is_slow else self._large
         for index in (index for index in deferred if index not in done):
             if await request.is_disconnected():
                 raise ClientDisconnect
-            done[index] = await in_thread(self._large, see_at_last, items[index], look)
+            done[index] = await in_thread(one_by_one, see_at_last, items[index], look)
         return [done[index] if isinstance(one, Deferred) else one for index, one in enumerate(outcomes)]
 
     async def _visit(self, look: Look[Any], function: Callable[..., T], *arguments: Any) -> T:

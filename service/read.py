@@ -106,11 +106,14 @@ class Budget:
         self.pixels_left = pixels
         self.least = BOX * len(boxes)  # candidates that each image costs
 
-    def survey(self, identified: Image) -> Survey:
+    def survey(self, identified: Image) -> Survey | TooMuchWriting:
         """Survey an image, unless it is too much whatever is in it. Raises `BadImage`."""
         if self.least > self.candidates_left:
             raise self.exceeded()
-        return reading.survey(identified, self.boxes, self.pixels_left)
+        try:
+            return reading.survey(identified, self.boxes, self.pixels_left)
+        except TooMuchWriting as exc:
+            return TooMuchWriting(exc.seen)  # to be charged; the traceback of the one that was raised holds the picture
 
     def charge(self, survey: Survey | BadImage) -> Survey | BadImage:
         """Return a survey if there is enough left for it; images in which nothing was looked for cost nothing."""

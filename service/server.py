@@ -25,7 +25,11 @@ logger = logging.getLogger("uvicorn.error")
 WHERE = "DIGITS_HOST and DIGITS_PORT say where to listen; 0 is any port that is free"
 SHUTDOWN_SECONDS = 20  # for requests in progress; less than an orchestrator waits before it kills
 PLAIN = {"format": "%(levelname)s:     %(message)s"}  # what uvicorn writes, in a sixth of the time
-LOGGING = LOGGING_CONFIG | {"formatters": LOGGING_CONFIG["formatters"] | {"access": PLAIN}}
+SILENT = {"level": "CRITICAL"}  # for what is said in the answer already
+LOGGING = LOGGING_CONFIG | {
+    "formatters": LOGGING_CONFIG["formatters"] | {"access": PLAIN},
+    "loggers": LOGGING_CONFIG["loggers"] | {"python_multipart": SILENT},
+}
 
 
 class Server(uvicorn.Server):

@@ -36,7 +36,9 @@ class Settings:
     )
     model_name: str = setting("digits", "name of the model under `/v1` and `/v2`, the protocols of other servers")
     workers: int = setting(0, "number of processes; 0: one per core, up to 4 (not on Linux: one)")
-    threads: int = setting(0, "threads for inference in each process, and as many for decoding; 0: one per core")
+    threads: int = setting(
+        0, "threads for inference in each process, and as many for each way to decode; 0: one per core"
+    )
     max_body: int = setting(10 << 20, "most bytes in a request; more get 413")
     max_images: int = setting(10_000, "most images in a request; more get 413")
     max_batch: int = setting(64, "most images in a batch for a thread, which has the network read 32 at a time")

@@ -136,6 +136,22 @@ async def test_of_large_pictures_one_is_held_at_a_time(intake: Intake) -> None:
     assert LARGE_PICTURE < 1500 * 1500
 
 
+async def test_a_large_picture_waits_for_no_page(intake: Intake) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def survey(page: Image) -> bool:
+        begun.set()
+        return over.wait(60)
+
+    item = Item(black_png(1500, 1500))
+    page = asyncio.ensure_future(intake.look(sent(b""), [item], Look(survey, is_slow=True), Allowance()))
+    await asyncio.to_thread(begun.wait, 60)
+    assert await intake.look(sent(b""), [item], Look(lambda picture: picture.width), Allowance()) == [1500]
+    assert not page.done()
+    over.set()
+    assert await page == [True]
+
+
 async def test_the_pixels_of_a_request_are_bounded_those_of_small_pictures_aside(intake: Intake) -> None:
     small, middle, large = (Item(black_png(side, side)) for side in (500, 600, 1500))
     assert 500 * 500 <= FREE < 600 * 600 <= LARGE_PICTURE < 1500 * 1500

@@ -19,6 +19,8 @@ from digits.image import Pixels
 from digits.reading import TooMuchWriting
 from evaluation.drawing import number, picture
 from service import schemas
+from service.items import Item
+from service.looks import Look, see_at_last
 from service.read import Budget
 from service.settings import Settings
 from tests.conftest import Serve
@@ -160,6 +162,15 @@ def test_a_page_that_is_too_much_by_itself_costs_what_was_looked_at() -> None:
     charged = [budget.charge(one) for one in (crowded, crowded, survey, crowded)]
     assert charged[:3] == [crowded, crowded, survey]
     assert "send fewer images" in str(charged[3])
+
+
+def test_a_page_of_too_many_pixels_ends_a_request_in_so_many_words() -> None:
+    """Also through `see_at_last`, which keeps nothing of how an image was refused."""
+    budget, page = Budget((), pixels=600 * 400 - 1), Item(png(Image.new("L", (600, 400), 255)))
+    seen = see_at_last(page, Look(budget.survey))
+    assert isinstance(seen, TooMuchWriting)
+    assert seen.seen == 600 * 400
+    assert "send fewer images" in str(budget.charge(seen))
 
 
 async def test_which_images_are_too_many_depends_on_their_order_alone(published: Path, serve: Serve) -> None:
