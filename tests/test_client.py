@@ -139,6 +139,9 @@ def test_in_a_list_a_folder_and_a_pattern_stand_for_their_files(folder: Path) ->
     names = ["0.png", "1.png", "2.png"]
     for given in ([folder], [str(folder)], [str(folder / "*.png")], [folder / "?.png"], [str(folder / "**" / "*.png")]):
         assert [name for name, _ in files_in(sent_by(lambda client, given=given: client.predict(given)))] == names  # type: ignore[misc]
+    (folder / "folder.png").mkdir()
+    (folder / "link.png").symlink_to(folder / "nowhere.png")
+    assert [name for name, _ in files_in(sent_by(lambda client: client.predict([folder])))] == names
     odd = folder / "[1].png"
     odd.write_bytes(b"abc")
     assert files_in(sent_by(lambda client: client.predict([odd]))) == [("[1].png", b"abc")]
@@ -173,6 +176,19 @@ def test_a_key_and_headers_go_out_with_every_request() -> None:
     assert request.headers["authorization"] == "Bearer secret"
     assert request.headers["x-team"] == "forms"
     assert request.headers["user-agent"] == f"digits-client/{digits_client.__version__}"
+
+
+@pytest.mark.parametrize("key", ["secret\n", "é"])
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(ValueError, match="what no header can") as caught:
+        Client(api_key=key)
+    assert key not in str(caught.value)
+
+
+def test_a_password_in_the_address_is_not_shown() -> None:
+    with Client("http://user:secret@127.0.0.1:9", retries=0) as client, pytest.raises(Unreachable) as caught:
+        client.health()
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("shape", [(30, 20), (28, 28, 3), (50, 28, 4), (1, 1)])

@@ -253,7 +253,14 @@ def test_the_command_says_what_cannot_be(
     server: Server, form: Path, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["read", str(form), *flags, "--url", server.url]) == 2
-    assert capsys.readouterr().err.startswith("digits: ")
+    said = capsys.readouterr()
+    assert said.err.startswith("digits: ")
+    assert not said.out
+
+
+def test_what_cannot_be_drawn_is_not_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["read", str(folder), "--annotate", str(folder / "out.png"), "--url", "http://127.0.0.1:9"]) == 2
+    assert "this is a folder or pattern of several" in capsys.readouterr().err
 
 
 EVIL = "\x1b[31m\x1b]0;title\x07\x9b2J\r\n\u2028\u202eevil"  # it colours, erases, begins a line

@@ -67,7 +67,7 @@ def test_a_set_is_the_same_in_any_form(tmp_path: Path) -> None:
     assert labels_in(table) == labels_in(zipped(table)) == expected
 
 
-@pytest.mark.parametrize("table", ["File,Label\r\n0.png,7\r\n", "\ufeffFILE;label;note\n0.png;7;a, b\n"])
+@pytest.mark.parametrize("table", ["File,Label\r\n0.png,7 \r\n", "\ufeffFILE;label;note\n0.png;7;a, b\n"])
 def test_a_table_may_come_from_a_spreadsheet(table: str, tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(png(IMAGES[0]))
     (tmp_path / "labels.csv").write_bytes(table.encode())

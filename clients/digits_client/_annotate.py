@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits_client._answers import Line, Reading
@@ -12,6 +13,7 @@ from digits_client._images import ImageLike, encode_picture
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
+NEEDS_PILLOW = "to draw into pictures takes Pillow: pip install pillow"
 LINE, DIGIT = (30, 90, 200), (220, 60, 20)
 
 
@@ -24,7 +26,7 @@ def annotate(picture: ImageLike, reading: Reading, out: str | os.PathLike[str]) 
     try:
         from PIL import Image, ImageDraw, ImageOps
     except ImportError as exc:
-        raise ImportError("to draw into pictures takes Pillow: pip install pillow") from exc
+        raise ImportError(NEEDS_PILLOW) from exc
     with Image.open(io.BytesIO(encode_picture(picture))) as opened:
         upright = ImageOps.exif_transpose(opened).convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
@@ -32,6 +34,17 @@ def annotate(picture: ImageLike, reading: Reading, out: str | os.PathLike[str]) 
     for line in reading.lines:
         draw_line(pen, line, width=max(1, max(image.size) // 500))
     image.save(out)
+
+
+def check_format(out: str) -> None:
+    """Raise `ValueError` if its suffix is of no format that Pillow writes; `ImportError` without Pillow."""
+    try:
+        from PIL import Image
+    except ImportError as exc:
+        raise ImportError(NEEDS_PILLOW) from exc
+    suffix = Path(out).suffix.lower()
+    if Image.registered_extensions().get(suffix) not in Image.SAVE:
+        raise ValueError(f"{out}: pictures cannot be written as {suffix or 'what has no suffix'}; .png can")
 
 
 def draw_line(pen: ImageDraw, line: Line, width: int) -> None:

@@ -127,7 +127,7 @@ async def persist(driver: Driver[Any], request: Request, patience: Patience) -> 
 async def send(driver: Driver[Any], request: Request, patience: Patience) -> Answer | Unreachable:
     """Return what came, or why nothing did if another try may have more luck. Raises `Unreachable` if not."""
     if patience.left <= 0:
-        raise TimedOut(f"the time for the call was up before {driver.url} had answered all of it")
+        raise TimedOut(f"the time for the call was up before {shown(driver.url)} had answered all of it")
     try:
         return await driver.send(request, patience.left)
     except BROKEN as exc:
@@ -140,6 +140,11 @@ def unreachable(url: httpx.URL, cause: httpx.RequestError) -> Unreachable:
     kind, reason = Unreachable, str(cause) or type(cause).__name__
     if isinstance(cause, httpx.TimeoutException):
         kind, reason = TimedOut, "it took too long"
-    failure = kind(f"no answer from {url}: {reason}; is the service running there?")
+    failure = kind(f"no answer from {shown(url)}: {reason}; is the service running there?")
     failure.__cause__ = cause
     return failure
+
+
+def shown(url: httpx.URL) -> httpx.URL:
+    """Return an address for people to see, and so without a password."""
+    return url.copy_with(userinfo=b"")

@@ -314,7 +314,9 @@ ManyImages = Iterable[ImageLike] | AsyncIterable[ImageLike]
 
 
 def http_options(url: str, api_key: str | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of an httpx client: those given, the address, and headers. Raises `Unreachable`."""
+    """Return the options of an httpx client, with address and headers. Raises `Unreachable` and `ValueError`."""
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise ValueError("the API key holds what no header can: a line break, perhaps, or a letter beyond ASCII")
     headers = httpx.Headers({"user-agent": f"digits-client/{__version__}", "accept-encoding": "identity"})
     headers.update({"authorization": f"Bearer {api_key}"} if api_key else {})
     headers.update(options.get("headers"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from digits_client import _evaluate
-from digits_client._annotate import annotate
+from digits_client._annotate import annotate, check_format
 from digits_client._answers import Line, Prediction, Reading
 from digits_client._client import Client
 from digits_client._evaluate import Evaluation, answer_of, as_matrix
@@ -37,16 +37,23 @@ def predict(client: Client, options: Namespace) -> int:
 
 
 def read(client: Client, options: Namespace) -> int:
+    if options.annotate:
+        check_annotated(options)
     wished = {name: getattr(options, name) for name in ("expect", "pattern", "boxes", "threshold")}
     named = answered(options.images, partial(client.read_each, **wished))
     rows = [(name, *row) for name, one in named for row in rows_of(one)]
     print_as(options, READ, rows, [asdict(one) | {"name": name} for name, one in named])
-    if options.annotate and len(named) > 1:
-        raise ValueError("--annotate takes one image, and this is a folder or pattern of several")
     for name, one in named if options.annotate else ():
         if not one.error:
             annotate(name, one, options.annotate)
     return int(not all(is_whole(one) for _, one in named))
+
+
+def check_annotated(options: Namespace) -> None:
+    """Raise `ValueError` before anything is asked if its answer could not be drawn."""
+    if len(find(options.images[0])) > 1:
+        raise ValueError("--annotate takes one image, and this is a folder or pattern of several")
+    check_format(options.annotate)
 
 
 def answered(arguments: Sequence[str], ask: Callable[[Iterator[ImageLike]], Iterator[T]]) -> list[tuple[str, T]]:

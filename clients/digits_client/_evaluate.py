@@ -41,9 +41,9 @@ class Evaluation:
 
     @property
     def wrong(self) -> list[int]:
-        """Indices of the samples whose answer isn't their label; for a letter, say, that is any digit."""
+        """Indices of the samples whose answer isn't their label; for a letter, say, that is any digit, or an error."""
         pairs = zip(self.expected, self.answers, strict=True)
-        return [index for index, (label, answer) in enumerate(pairs) if label != answer]
+        return [index for index, (label, answer) in enumerate(pairs) if label != answer or self.given[index].error]
 
     @property
     def worst(self) -> list[int]:

@@ -83,7 +83,7 @@ def find(path: str) -> list[str]:
     A folder stands for the images in it, by their suffixes, and a pattern for the files that match, whatever they are.
     """
     if Path(path).is_dir():
-        found = [entry.path for entry in os.scandir(path) if is_image(entry.name)]
+        found = [entry.path for entry in os.scandir(path) if is_image(entry.name) and entry.is_file()]
     elif glob.has_magic(path) and not Path(path).exists():
         matches = glob.iglob(path, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute patterns
         found = [match for match in matches if Path(match).is_file()]

@@ -93,7 +93,7 @@ def from_table(place: str, table: str, names: set[str], read: Read) -> list[Samp
     if missing:
         more = f", and {len(missing) - 1} more like it" if len(missing) > 1 else ""
         raise ValueError(f"{place}: {TABLE} names {missing[0]!r}, which isn't there{more}")
-    return [Sample(row["file"], row["label"] or "", partial(read, folder + row["file"])) for row in rows]
+    return [Sample(row["file"], (row["label"] or "").strip(), partial(read, folder + row["file"])) for row in rows]
 
 
 def as_rows(text: str) -> list[dict[str, Any]]:
