@@ -38,7 +38,7 @@ from digits.panels import panels_of_digits, within_edges
 from digits.parts import Mask
 from digits.plain import decode_plain
 from digits.sizes import SIDE
-from digits.strokes import Choice, fills, one_digit, stroke_width
+from digits.strokes import Choice, fills, is_alone, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
@@ -231,7 +231,7 @@ class DigitInk:
 def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
     if CUT_OUT <= max(array.shape) < SMALL:
-        return enlarged(find_digit(twice(array)), 1 / 2, (array.shape[1], array.shape[0]))
+        return sight_of_alone(array) or enlarged(find_digit(twice(array)), 1 / 2, (array.shape[1], array.shape[0]))
     found = find_ink(array)
     if max(array.shape) >= SMALL:
         if not found.stands_out(CLEAR):
@@ -240,6 +240,15 @@ def find_digit(array: Grey) -> Sight:
         if found.contrast < SHADE:
             return sight_of_faint(array, found)
     return sight_of(found) if found.contrast else blank(found)
+
+
+def sight_of_alone(array: Grey) -> Sight | None:
+    """Return what is seen in a picture where there is nothing but a digit and its paper, which takes little time."""
+    paper = even_paper(array)
+    if paper is None:
+        return None
+    found = ink_over_threshold(*differing(array, paper))
+    return sight_of(found) if is_alone(found.mask) else None
 
 
 def twice(array: Grey) -> Grey:

@@ -90,6 +90,15 @@ def fills(mask: Mask) -> bool:
     return is_open(alone)
 
 
+def is_alone(mask: Mask) -> bool:
+    """Tell whether all ink is one piece, taller than wide, that ends in few places: a digit without frame or line."""
+    parts = components(mask)[1]
+    if len(parts) != 1:
+        return False
+    _, _, _, top, bottom, left, right = parts[0]
+    return right - left <= bottom - top and is_open(mask[top:bottom, left:right])
+
+
 def is_busy(mask: Mask) -> bool:
     """Tell whether rows run into ink more often than digits side by side make them: grain, or a page of writing."""
     return bool(np.count_nonzero(mask[:, 1:] > mask[:, :-1]) > BUSY * max(mask.shape))
