@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from digits import cuts, grey, image, ink, lattice, reading, rows, sheet, strokes
 from digits.decode import decode, identify
@@ -51,6 +52,8 @@ WITHOUT: dict[str, StandIn] = {
     "full ink": (image, "brighten", lambda box: box * np.float32(255 / max(box.max(), 1e-6))),
     "a closer look": (image, "FINE", 0),
     "proportions": (image, "narrowed", lambda strokes: strokes),
+    "small ones enlarged": (image, "CUT_OUT", ink.SMALL),
+    "what hangs together": (ink, "parted_paper", lambda array: None),
     "corners": (ink, "corner_paper", lambda array: None),
     "between pixels": (image, "cubic_weights", image.area_weights),
 }
@@ -135,10 +138,17 @@ def drawn() -> dict[str, list[Picture]]:
     digits, labels = held.pixels[chosen], held.labels[chosen].tolist()
     alone, in_cells = [written(pixels) for pixels in digits], [filled_in([pixels], random) for pixels in digits]
     papers = dict.fromkeys(SURROUNDINGS, alone) | dict.fromkeys(PANELS, in_cells)
-    return {
+    found = {
         name: [(picture(around(paper.copy())), label) for paper, label in zip(papers[name], labels, strict=True)]
         for name, around in (SURROUNDINGS | PANELS).items()
     }
+    in_turn = [found[name][at] for at, name in zip(range(DRAWN), cycle(SURROUNDINGS))]
+    return found | {"small": shrunk(in_turn, 36), "tiny": shrunk(found["cut_out"], 12)}
+
+
+def shrunk(pictures: Sequence[Picture], side: int) -> list[Picture]:
+    """Return what is seen of pictures in so many pixels on the longest side."""
+    return [(ImageOps.contain(one, (side, side), Image.Resampling.BOX), label) for one, label in pictures]
 
 
 def share_right(reader: Network, pictures: Sequence[Picture]) -> float:
