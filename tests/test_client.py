@@ -280,6 +280,12 @@ def test_an_explanation_may_hold_what_a_newer_service_says() -> None:
         assert client.predict(b"x").explanation == {"parts": [{"box": [1, [2]]}]}
 
 
+def test_a_file_that_is_too_large_for_a_request_is_named(folder: Path) -> None:
+    refused = {"error": {"code": "too_large", "message": "too long"}}
+    with answering(413, refused) as client, pytest.raises(Rejected, match=r"413 too_large: 0\.png: too long"):
+        client.predict([folder])
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [

@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 
 from digits_client._answers import Answer
-from digits_client._exceptions import TimedOut, Unreachable
+from digits_client._exceptions import Rejected, TimedOut, Unreachable
 from digits_client._requests import Call, Chunk, Part, Request, chunks, slices
 from digits_client._retries import BROKEN, PASSING, Patience, seconds_asked
 
@@ -103,9 +103,15 @@ async def ask_chunk(driver: Driver[Any], call: Call[T], patience: Patience, chun
 async def ask_part(driver: Driver[Any], call: Call[T], patience: Patience, part: Part) -> list[T]:
     """Return the answers to a request, or to its halves if the service takes smaller ones only."""
     answer = await persist(driver, call.request(part), patience)
-    if answer.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE and len(part.names) > 1:
+    too_large = answer.status == httpx.codes.REQUEST_ENTITY_TOO_LARGE
+    if too_large and len(part.names) > 1:
         return [one for half in part.halves() for one in await ask_part(driver, call, patience, half)]
-    return call.read(answer, part.names, part.start)
+    try:
+        return call.read(answer, part.names, part.start)
+    except Rejected as exc:
+        if not too_large or part.names[0] is None:
+            raise
+        raise Rejected(exc.status, exc.code, f"{part.names[0]}: {exc.message}") from exc
 
 
 async def persist(driver: Driver[Any], request: Request, patience: Patience) -> Answer:
