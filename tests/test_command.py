@@ -258,6 +258,13 @@ def test_the_command_says_what_cannot_be(
     assert not said.out
 
 
+def test_a_reading_is_not_drawn_over_its_image(form: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = form.read_bytes()
+    assert main(["read", str(form), "--annotate", str(form), "--url", "http://127.0.0.1:9"]) == 2
+    assert "is the image itself" in capsys.readouterr().err
+    assert form.read_bytes() == before
+
+
 def test_what_cannot_be_drawn_is_not_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["read", str(folder), "--annotate", str(folder / "out.png"), "--url", "http://127.0.0.1:9"]) == 2
     assert "this is a folder or pattern of several" in capsys.readouterr().err

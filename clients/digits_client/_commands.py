@@ -51,8 +51,11 @@ def read(client: Client, options: Namespace) -> int:
 
 def check_annotated(options: Namespace) -> None:
     """Raise `ValueError` before anything is asked if its answer could not be drawn."""
-    if len(find(options.images[0])) > 1:
+    names, out = find(options.images[0]), Path(options.annotate)
+    if len(names) > 1:
         raise ValueError("--annotate takes one image, and this is a folder or pattern of several")
+    if out.exists() and Path(names[0]).exists() and out.samefile(names[0]):
+        raise ValueError(f"{out} is the image itself, which would be lost; --annotate takes another name for the copy")
     check_format(options.annotate)
 
 
