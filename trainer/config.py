@@ -76,7 +76,7 @@ class Config:
         None, "write a sheet of varied training images to PATH, and train nothing", in_manifest=False
     )
     share: float = setting(1.0, "share of the training set that is used")
-    quick: bool = setting(False, "other defaults, to try things in half a minute: " + QUICK_HELP)
+    quick: bool = setting(False, "other defaults, to try things in a minute or two: " + QUICK_HELP)
     if_missing: bool = setting(False, "do nothing if a model is already published", in_manifest=False)
     tensorboard: bool = setting(
         False, "also write logs for TensorBoard, into the folder tensorboard/ of the output", in_manifest=False
