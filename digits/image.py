@@ -376,7 +376,7 @@ def narrowed(strokes: Grey) -> Grey:
 def shrink(strokes: Grey) -> Grey:
     """Average the strokes by area into a (20, 20) box, in the middle of a square of their longest side.
 
-    Between the pixels of smaller ones is interpolated by cubics: lines would be soft, and steps would be blocks.
+    Between the pixels of smaller ones is interpolated by cubics: linear interpolation blurs the strokes.
     """
     height, width = strokes.shape
     side = max(height, width)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.grey import Grey
-from digits.parts import components
+from digits.parts import Mask, components
 
 Window = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # np.maximum or np.minimum
 
@@ -28,7 +28,7 @@ EVEN = 0.8  # share of a border that is alike where it is paper all around
 SPREAD = 0.4  # share of a picture that is alike where it is the paper
 ALIKE = 0.15  # of the range of brightness
 HALF = 0.2  # share of a picture, more or less than half, that is bright where ink cannot be told by being rare
-EVENLY = 0.1  # the same, where it can be told by hanging together
+NEARLY_HALF = 0.1  # the same, where it can be told by hanging together
 PRIOR = 3.0  # how much more often people write dark on light, where their paper isn't even
 DIM = 48.0  # of 255: paper that is darker than this is too dark to tell its shadows from ink
 THIN = 0.15  # of the longest side: no stroke of a digit is thicker where there is paper around it
@@ -113,24 +113,27 @@ def differing(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
 
 def corner_paper(grey: Grey) -> float | None:
     """Return what is in the corners, if they agree, of a picture of which about half is ink: a digit leaves these."""
-    middle = (float(grey.min()) + float(grey.max())) / 2
-    bright = grey > middle
-    in_corners = grey[[0, 0, -1, -1], [0, -1, 0, -1]]
-    if abs(float(bright.mean()) - 0.5) > HALF or len(np.unique(in_corners > middle)) > 1:
+    bright, corners = bright_half(grey, HALF), ([0, 0, -1, -1], [0, -1, 0, -1])
+    if bright is None or len(np.unique(bright[corners])) > 1:
         return None
-    return float(np.median(in_corners))
+    return float(np.median(grey[corners]))
 
 
 def parted_paper(grey: Grey) -> float | None:
     """Return what is in more parts, of a picture half of which is ink: strokes hang together, and part their paper."""
-    middle = (float(grey.min()) + float(grey.max())) / 2
-    bright = grey > middle
-    if abs(float(bright.mean()) - 0.5) > EVENLY:
+    bright = bright_half(grey, NEARLY_HALF)
+    if bright is None:
         return None
     dark_parts, bright_parts = (len(components(mask)[1]) for mask in (~bright, bright))
     if dark_parts == bright_parts:
         return None
     return quantile(grey[bright == (bright_parts > dark_parts)], 0.5)
+
+
+def bright_half(grey: Grey, most: float) -> Mask | None:
+    """Return where a picture is brighter than the middle of its range, if that is half of it, `most` more or less."""
+    bright = grey > (float(grey.min()) + float(grey.max())) / 2
+    return bright if abs(float(bright.mean()) - 0.5) <= most else None
 
 
 def level(grey: Grey) -> Grey:

@@ -95,8 +95,9 @@ def is_alone(mask: Mask) -> bool:
     parts = components(mask)[1]
     if len(parts) != 1:
         return False
-    _, _, _, top, bottom, left, right = parts[0]
-    return right - left <= bottom - top and is_open(mask[top:bottom, left:right])
+    (part,) = parts
+    box = mask[part.top : part.bottom, part.left : part.right]
+    return part.right - part.left <= part.bottom - part.top and is_open(box)
 
 
 def is_busy(mask: Mask) -> bool:

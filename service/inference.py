@@ -31,7 +31,7 @@ from service.problems import Problem
 INPUT, PROBABILITIES = "image", "probabilities"  # names of tensors
 PIXELS = SIDE * SIDE
 MOST_AXES = 8
-ROUNDING = 1e-5  # of floats that were scaled to 0 to 1, or to 255, may end so far beyond
+ROUNDING = 1e-5  # share of the largest, by which floats that were scaled may end beyond it, or below 0
 LAYOUTS = ((SIDE, SIDE), (PIXELS,))  # of one image, axes of length 1 aside
 
 Input = Pixels | list[Item]  # (n, 28, 28), or n pictures
@@ -116,7 +116,7 @@ def to_pixels(numbers: NDArray[Any]) -> Pixels:
     if numbers.dtype == np.uint8 or not numbers.size:
         return numbers.astype(np.uint8, copy=False).reshape(-1, SIDE, SIDE)
     low, high = float(numbers.min()), float(numbers.max())  # NaN, if there is one, which compares with nothing
-    if not (low >= -ROUNDING and high <= 255 + ROUNDING):
+    if not (low >= -ROUNDING and high <= 255 * (1 + ROUNDING)):
         raise Problem(422, "bad_pixels", f"pixels lie between 0 and 1, or 0 and 255; these from {low:g} to {high:g}")
     if 1 + ROUNDING < high < 2:  # rather overshoot of the one than the faintest ink of the other
         raise Problem(422, "bad_pixels", f"the largest pixel is {high:g}; send 0 to 1, or 0 to 255")

@@ -222,6 +222,14 @@ def test_letters_are_to_be_refused_and_numbers_to_be_read(server: Server, tmp_pa
     assert 1 in numbers.wrong
 
 
+def test_an_error_about_a_letter_does_not_count_as_refusing_it(server: Server, tmp_path: Path) -> None:
+    folder = write_table(tmp_path / "letters", ["A"])
+    (folder / "0.png").write_bytes(b"no image")
+    with Client(server.url) as client, opened(folder) as samples:
+        found = evaluate(client, samples)
+    assert (found.wrong, found.unanswered) == ([0], {"not_an_image": 1})
+
+
 def test_the_interval_is_wilsons() -> None:
     """Newcombe 1998, table I: 81 of 263."""
     low, high = interval(81, 263)

@@ -73,8 +73,7 @@ def test_a_few_pixels_are_enough_without_paper(side: int, shipped: Network) -> N
 
 
 def shrunk(drawn: Image.Image, side: int) -> Image.Image:
-    by = side / max(drawn.size)
-    return drawn.resize((max(round(drawn.width * by), 1), max(round(drawn.height * by), 1)), Image.Resampling.BOX)
+    return ImageOps.contain(drawn, (side, side), Image.Resampling.BOX)
 
 
 def strokes_of(*lines: tuple[slice, slice]) -> Mask:

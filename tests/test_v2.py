@@ -90,6 +90,16 @@ async def test_numbers_get_the_answer_of_predict_in_json_and_in_bytes(
     np.testing.assert_allclose(rows(await client.post(INFER, **asked[0])), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("largest", [1, 255])
+async def test_numbers_may_be_a_rounding_beyond_the_largest(
+    client: httpx.AsyncClient, expected: NDArray[np.float64], largest: int
+) -> None:
+    scaled = UNIT * np.nextafter(np.float32(largest), np.float32(300))
+    assert scaled.max() > largest
+    answer = await client.post(INFER, **request([tensor(scaled)]))
+    np.testing.assert_allclose(rows(answer), expected, rtol=0, atol=1e-6)
+
+
 async def test_json_of_many_numbers_is_that_of_few(client: httpx.AsyncClient, expected: NDArray[np.float64]) -> None:
     many = np.tile(UNIT, (8, 1, 1))
     for numbers in (many, many[..., np.newaxis], many.reshape(-1)):

@@ -13,7 +13,6 @@ from digits_client._images import ImageLike, encode_picture
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
-NEEDS_PILLOW = "to draw into pictures takes Pillow: pip install pillow"
 LINE, DIGIT = (30, 90, 200), (220, 60, 20)
 
 
@@ -23,10 +22,9 @@ def annotate(picture: ImageLike, reading: Reading, out: str | os.PathLike[str]) 
     The suffix of `out` says in which format. Raises `ImportError` without Pillow, `OSError` and `ValueError` for what
     cannot be read or written, and `TypeError` for what is no picture.
     """
-    try:
-        from PIL import Image, ImageDraw, ImageOps
-    except ImportError as exc:
-        raise ImportError(NEEDS_PILLOW) from exc
+    check_pillow()
+    from PIL import Image, ImageDraw, ImageOps
+
     with Image.open(io.BytesIO(encode_picture(picture))) as opened:
         upright = ImageOps.exif_transpose(opened).convert("RGBA")
     image = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright).convert("RGB")
@@ -36,12 +34,18 @@ def annotate(picture: ImageLike, reading: Reading, out: str | os.PathLike[str]) 
     image.save(out)
 
 
+def check_pillow() -> None:
+    try:
+        import PIL  # noqa: F401  # is it there?
+    except ImportError as exc:
+        raise ImportError("to draw into pictures takes Pillow: pip install pillow") from exc
+
+
 def check_format(out: str) -> None:
     """Raise `ValueError` if its suffix is of no format that Pillow writes; `ImportError` without Pillow."""
-    try:
-        from PIL import Image
-    except ImportError as exc:
-        raise ImportError(NEEDS_PILLOW) from exc
+    check_pillow()
+    from PIL import Image
+
     suffix = Path(out).suffix.lower()
     if Image.registered_extensions().get(suffix) not in Image.SAVE:
         raise ValueError(f"{out}: pictures cannot be written as {suffix or 'what has no suffix'}; .png can")

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import httpx
 
 from digits_client._answers import Answer
-from digits_client._calls import AT_ONCE
+from digits_client._calls import AT_ONCE, shown
 from digits_client._exceptions import BadAnswer
 from digits_client._requests import Request
 
@@ -138,7 +138,7 @@ def least(timeout: float | None, seconds: float) -> float | None:
 
 
 def answer(response: httpx.Response, body: bytearray) -> Answer:
-    asked = response.url.copy_with(query=None, userinfo=b"")  # for people to see, and so without a password
+    asked = shown(response.url.copy_with(query=None))
     return Answer(response.status_code, response.headers, bytes(body), str(asked))
 
 
