@@ -51,6 +51,7 @@ REPORT_NAME = "report.html"
 DEFAULT_MODEL = Path(__file__).parent / "pretrained"  # models that come with the project
 MAX_BYTES = 64 << 20  # of a file that is read into memory
 MAX_CURRENT = 200  # of the one that names a version
+MOST_NESTED = 100  # levels of a manifest; those of trainers have five, and who sends one recurses into each
 MOST_GOLDEN = 100  # images in a manifest; trainers put ten there
 GOLDEN_TOLERANCE = 1e-4  # on each probability; processors round differently, wrong weights differ by far more
 NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -145,12 +146,23 @@ def read_manifest(path: Path) -> Manifest:
         json.dumps(manifest, allow_nan=False, ensure_ascii=False).encode()  # as it will be sent
     except (ValueError, RecursionError) as exc:
         raise BadBundle("malformed", f"{path} is not JSON, or holds what JSON cannot") from exc
+    if is_nested(manifest, MOST_NESTED):
+        raise BadBundle("malformed", f"{path} is nested more than {MOST_NESTED} levels deep")
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise BadBundle("malformed", f"{path} is not a manifest of format {FORMAT}")
     model = manifest.get("model")
     if not isinstance(manifest.get("version"), str) or not isinstance(model, dict) or "sha256" not in model:
         raise BadBundle("malformed", f"{path} lacks the version or the SHA-256 of its model")
     return manifest
+
+
+def is_nested(value: Any, levels: int) -> bool:
+    """Tell whether what JSON holds is nested more than so many levels deep."""
+    level = [value]
+    for _ in range(levels):
+        kept = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = [inner for item in kept for inner in item]
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def contents(models: Path) -> tuple[bool, bool]:

@@ -230,7 +230,7 @@ class Models:
         """Say where the default model comes from, for whoever meant to have another one served."""
         if self._is_published(engine):
             return ""
-        where = f", which comes with the project, since there is none in {self.folder.absolute()}"
+        where = f", which comes with the project, since no model in {self.folder.absolute()} is current"
         others = bundle.strays(self.folder)
         if not others:
             return where

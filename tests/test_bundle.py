@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,16 @@ def test_a_damaged_manifest_is_malformed(text: str, tmp_path: Path) -> None:
     made = publish(tmp_path)
     (made.path / bundle.MANIFEST_NAME).write_bytes(text.encode(errors="surrogatepass"))
     assert refusal_of(lambda: bundle.read_current(tmp_path)) == "malformed"
+
+
+def test_a_manifest_is_no_deeper_than_who_sends_it_can_go(tmp_path: Path) -> None:
+    made = publish(tmp_path)
+    for levels in (99, 100, 900):  # beside the manifest's own
+        rewrite(made, partial(Manifest.update, mine=json.loads("[" * levels + "]" * levels)))
+        if levels < bundle.MOST_NESTED:
+            assert bundle.read_current(tmp_path).version == made.version
+        else:
+            assert refusal_of(lambda: bundle.read_current(tmp_path)) == "malformed"
 
 
 def test_a_manifest_must_be_that_of_its_folder(tmp_path: Path) -> None:

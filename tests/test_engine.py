@@ -150,7 +150,7 @@ async def test_without_current_the_default_model_is_served_again(
             assert models.refusal is None
     (published, again) = [record.getMessage() for record in caplog.records if "serving" in record.getMessage()]
     assert published == f"serving model {made.version}"
-    assert f"comes with the project, since there is none in {folder}" in again
+    assert f"comes with the project, since no model in {folder} is current" in again
     assert "mine.h5, mnist_cnn_model.keras, which are served only under the name mnist_cnn_model.h5" in again
 
 
