@@ -9,7 +9,20 @@ import pytest
 
 from digits.image import Pixels, centre_of_mass
 from tests.models import mnist
-from trainer.augment import Chance, Floats, Variation, augment, bend, blur, coarsen, extents, hide, sample, vary_strokes
+from trainer.augment import (
+    Chance,
+    Floats,
+    Variation,
+    augment,
+    bend,
+    blur,
+    coarsen,
+    downscale,
+    extents,
+    hide,
+    sample,
+    vary_strokes,
+)
 
 USUAL = Variation(share=0.7, strength=1, hidden=0.1, moved=1.5, patch=5)
 
@@ -66,7 +79,7 @@ def test_every_pixel_of_a_digit_may_be_hidden() -> None:
     assert hidden[4:24, 4:24].all()
 
 
-@pytest.mark.parametrize("vary", [vary_strokes, blur, coarsen])
+@pytest.mark.parametrize("vary", [vary_strokes, blur, downscale, coarsen])
 def test_strokes_and_dots_change_where_they_are(
     pixels: Pixels, vary: Callable[[Floats, Chance, float], Floats]
 ) -> None:
@@ -75,7 +88,7 @@ def test_strokes_and_dots_change_where_they_are(
     assert centre_of_mass(after) == pytest.approx(centre_of_mass(before), abs=0.05)
 
 
-@pytest.mark.parametrize("vary", [vary_strokes, blur, coarsen])
+@pytest.mark.parametrize("vary", [vary_strokes, blur, downscale, coarsen])
 def test_ink_at_one_border_is_not_seen_at_the_other(vary: Callable[[Floats, Chance, float], Floats]) -> None:
     x = np.zeros((200, 28, 28), np.float32)
     x[:, -2:] = 1

@@ -118,6 +118,14 @@ def test_the_split_is_stratified_and_seeded() -> None:
     assert (kept.pixels != other.pixels).any()
 
 
+def test_a_larger_share_holds_out_what_a_smaller_one_does() -> None:
+    pixels = np.zeros((500, 28, 28), np.uint8)
+    pixels[:, 0, :2] = np.stack(np.divmod(np.arange(500), 250), 1)  # so that no two are alike
+    part = dataset.Part(pixels, np.arange(500).astype(np.uint8) % 10)
+    few, many = ({image.tobytes() for image in dataset.split(part, share, 7)[1].pixels} for share in (0.1, 0.2))
+    assert (len(few), len(many), len(few & many)) == (50, 100, 50)
+
+
 def test_two_images_of_each_digit_are_enough_to_hold_one_out(tmp_path: Path) -> None:
     two = np.concatenate([np.flatnonzero(digit == LABELS)[:2] for digit in range(10)])
     save(tmp_path / "own.npz", arrays() | {"x_train": IMAGES[two], "y_train": LABELS[two]})

@@ -1,7 +1,7 @@
 """Vary training images as pens, hands and scanners do, so that the network reads more than MNIST.
 
-    pixels -> thinner or thicker -> slanted, stretched, bent -> blurred, coarser -> fainter or fuller
-           -> hidden in part -> noisy -> floats
+    pixels -> thinner or thicker -> slanted, stretched, bent -> blurred, smaller, coarser
+           -> fainter or fuller -> hidden in part -> noisy -> floats
 
 Each step takes (n, 28, 28) floats and returns such, in [0, 1] at both ends. All chance comes from the
 generator that is given. Arrays are NumPy's, or those of any library with its names and the array API
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.image import BOX_SIDE, Pixels
+from digits.image import BOX_SIDE, Pixels, area_weights, cubic_weights
 from digits.sizes import SIDE
 
 Floats = Any  # (n, 28, 28) float32 in [0, 1], or what its comment says, of NumPy or of a library like it
@@ -32,6 +32,8 @@ ASPECT = 0.22  # of its logarithm, at most, in each direction
 BEND = 0.9  # pixels, standard deviation, at each of 5 x 5 points
 STRETCHED = 0.3  # share of images that fill their box whatever their proportions, as some scanners leave them
 BLURRED = 0.2  # share that is seen out of focus, or small, and has broad soft strokes for it
+SMALL = 0.15  # share that is seen in few grey dots
+DOTS = (9, 20)  # so many on each side of the image, which has 28; of a digit, 20/28 of these
 COARSE = 0.25  # share that is seen in few dots, black or white
 NOISY, NOISE = 0.1, 0.08  # share with noise, and its standard deviation at most
 GAMMA = 0.4  # of its logarithm, at most
@@ -64,7 +66,7 @@ def augment(pixels: Pixels, random: Chance, variation: Variation) -> Floats:
         return plain
     strength = variation.strength
     varied = bend(vary_strokes(plain, random, strength), extents(pixels), random, strength, variation.moved)
-    varied = vary_ink(coarsen(blur(varied, random, strength), random, strength), random, strength)
+    varied = reduce(lambda seen, step: step(seen, random, strength), (blur, downscale, coarsen, vary_ink), varied)
     varied = add_noise(hide(varied, random, variation.hidden, variation.patch), random, strength)
     return namespace_of(plain).where(among(len(pixels), variation.share, random), varied, plain)
 
@@ -178,6 +180,21 @@ def blur(x: Floats, random: Chance, strength: float) -> Floats:
     soft = sum(shifted(x, dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)) * np.float32(1 / 9)
     bright = xp.minimum(soft * floats(1, 2, n, random), 1)
     return xp.where(among(n, strength * BLURRED, random), bright, x)
+
+
+def downscale(x: Floats, random: Chance, strength: float) -> Floats:
+    """See a share of the images in few dots, enlarged as the kernel enlarges small pictures."""
+    xp, n = namespace_of(x), len(x)
+    weights = xp.asarray(through_dots())[random.integers(0, DOTS[1] - DOTS[0] + 1, n)]  # (n, 28, 28)
+    few = weights @ x @ weights.swapaxes(1, 2)
+    few = few / xp.maximum(few.max((1, 2), keepdims=True), 0.1)
+    paper, ink = floats(0, 0.25, n, random), floats(0.6, 1, n, random)  # what the kernel takes for none, and for full
+    return xp.where(among(n, strength * SMALL, random), xp.clip((few - paper) / (ink - paper), 0, 1), x)
+
+
+def through_dots() -> NDArray[np.float32]:
+    """Return (m, 28, 28) matrices for each number of dots: what each row looks like when seen in so many."""
+    return np.stack([cubic_weights(dots, SIDE) @ area_weights(SIDE, dots) for dots in range(DOTS[0], DOTS[1] + 1)])
 
 
 def coarsen(x: Floats, random: Chance, strength: float) -> Floats:

@@ -117,9 +117,11 @@ def caveat(manifest: Manifest, data: Dataset, config: Config, on: str) -> str | 
     held = training.get("validation", config.validation)
     if held == config.validation or on != "validation":
         return None
-    if is_number(held) and 0 < held < 1:
-        return f"{name} was trained with --validation {held:g}, so that it may know these images"
-    return f"nothing says which images {name} was not trained on; it may know these"
+    if not (is_number(held) and 0 < held < 1):
+        return f"nothing says which images {name} was not trained on; it may know these"
+    if held > config.validation:  # these images and more, by `dataset.split`
+        return None
+    return f"{name} was trained with --validation {held:g}, so that it may know these images"
 
 
 # --- the command --------------------------------------------------------------------------------

@@ -125,7 +125,10 @@ def first_of_each(labels: Labels) -> list[int]:
 
 
 def split(part: Part, share: float, seed: int) -> tuple[Part, Part]:
-    """Hold a share of each class out, at least one image of it; the same seed gives the same split."""
+    """Hold a share of each class out, at least one image of it.
+
+    The same seed gives the same split, and what a smaller share holds out, a larger one does, too.
+    """
     generator = np.random.default_rng(seed)
     held = np.zeros(len(part), bool)
     for digit in range(CLASSES):
