@@ -19,7 +19,7 @@ from trainer.dataset import Part
 from trainer.outliers import outliers
 from trainer.parallel import on_all_cores
 
-DOUBTED = 1e-3  # share of the varied digits of a validation set that may be taken for none
+DOUBTED = 1.5e-3  # share of the varied digits of a validation set that may be taken for none
 VARIANTS = 4  # of each of them
 
 
