@@ -38,6 +38,7 @@ from digits.panels import panels_of_digits, within_edges
 from digits.parts import Mask
 from digits.plain import decode_plain
 from digits.sizes import SIDE
+from digits.specks import without_specks
 from digits.strokes import Choice, fills, is_alone, one_digit, stroke_width
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
@@ -230,6 +231,7 @@ class DigitInk:
 
 def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
+    array = without_specks(array)
     if CUT_OUT <= max(array.shape) < SMALL:
         return sight_of_alone(array) or enlarged(find_digit(twice(array)), 1 / 2, (array.shape[1], array.shape[0]))
     found = find_ink(array)

@@ -19,6 +19,7 @@ from digits.grey import Grey, factor, grey
 from digits.ink import along_rows
 from digits.parts import Mask, Part, grouped
 from digits.sheet import Ink, ink_of, thresholded, without_print
+from digits.specks import without_specks
 from digits.strokes import stroke_width, within_rings
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
@@ -162,7 +163,7 @@ def enlargement(sides: Sequence[int]) -> int:
 
 def sized(image: Image.Image) -> tuple[Grey, float]:
     """Return the brightness of a picture in a size that is good to look at, and pixels of the picture for each."""
-    seen = grey(image, side=LOOK)
+    seen = without_specks(grey(image, side=LOOK))
     by = enlargement(seen.shape)
     if by <= 1:
         return seen, float(factor(image.size, LOOK))

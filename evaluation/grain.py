@@ -26,6 +26,7 @@ NOISES = (0, 1 / 8, 1 / 4, 1 / 3, 1 / 2)  # standard deviations, of the contrast
 BLANK_NOISES = (0, 0.5, 1, 2, 4, 8, 12)  # standard deviations, of 255
 SIZES = ((350, 500), (600, 800), (80, 300), (60, 120))  # of blank paper: a photo, a page, a line, a field
 LIGHTS = ((0.0, 0.0), (0.2, 0.0), (0.1, 0.06), (0.05, 0.12))  # lost from left to right, and towards the edges
+SPECKS = (0, 0.01, 0.02, 0.05, 0.1, 0.2)  # shares of the pixels that are black or white
 TALL, LONG = 140, 5  # pixels of a digit alone; digits of a number
 
 Brightness = NDArray[np.float64]  # (h, w), 0...255
@@ -43,7 +44,8 @@ def report(reader: Network, count: int) -> str:
     sentence = f"{len(blank)} blank pictures: /predict finds ink in {inked}, /read finds digits in {read}"
     tables = [table("one digit", digits, lambda one: digit_in(reader, one))]
     tables.append(table("a number", numbers, lambda one: text(reader, one)))
-    return "\n\n".join([sentence, *tables])
+    few = [(held.pixels[chosen] / 255, str(held.labels[chosen])) for chosen in random.integers(len(held), size=count)]
+    return "\n\n".join([sentence, *tables, among_specks(reader, few, numbers)])
 
 
 def table(name: str, written: Sequence[Written], read: Callable[[bytes], str]) -> str:
@@ -60,6 +62,29 @@ def share_right(written: Sequence[Written], contrast: float, noise: float, read:
     random = np.random.default_rng(0)
     seen = [(light(covered.shape, *LIGHTS[2]) - contrast * covered, label) for covered, label in written]
     return float(100 * np.mean([read(photo(values, noise, random, "JPEG")) == label for values, label in seen]))
+
+
+def among_specks(reader: Network, digits: Sequence[Written], numbers: Sequence[Written]) -> str:
+    """Return the percentage that is read correctly in two colours, by the share of specks."""
+    less = [(np.asarray(Image.fromarray(np.float32(covered)).reduce(3)), label) for covered, label in numbers]
+    heads = " | ".join(f"{share:.0%}" for share in SPECKS)
+    lines = [f"| specks | {heads} |", "| --- " * (1 + len(SPECKS)) + "|"]
+    for name, written, read in (
+        ("a digit, 20 pixels tall", digits, digit_in),
+        ("a number, 40 pixels tall", less, text),
+    ):
+        shares = [
+            np.mean([read(reader, scan(covered, share)) == label for covered, label in written]) for share in SPECKS
+        ]
+        lines.append(f"| {name} | " + " | ".join(f"{100 * share:.0f}" for share in shares) + " |")
+    return "\n".join(lines)
+
+
+def scan(covered: NDArray[np.floating], share: float) -> bytes:
+    """Return a PNG in two colours, a share of whose pixels are black or white by chance."""
+    random = np.random.default_rng(0).random(covered.shape)
+    white = np.where(random < share / 2, False, (random > 1 - share / 2) | (covered < 0.5))
+    return image.as_png(np.where(white, np.uint8(255), np.uint8(0)))
 
 
 def digit_in(reader: Network, content: bytes) -> str:
