@@ -36,7 +36,9 @@ def parser() -> argparse.ArgumentParser:
     rendering = commands.add_parser("rendered", help="what it costs to find a digit on a canvas")
     rendering.add_argument("--count", type=int, default=10_000, help="of test digits")
     rendering.set_defaults(do=lambda given: print(rendered.compare(reader(), given.count)))
-    graining = commands.add_parser("grain", help="how faint writing may be, and how grainy a picture")
+    graining = commands.add_parser(
+        "grain", help="how faint writing may be, how grainy a picture, and among how many specks"
+    )
     graining.add_argument("--count", type=int, default=50, help="of digits and of numbers for each contrast and noise")
     graining.set_defaults(do=lambda given: print(grain.report(reader(), given.count)))
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")

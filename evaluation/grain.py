@@ -1,4 +1,4 @@
-"""How faint writing may be, and how grainy the picture: drawn ever fainter, in ever more noise; and blank paper.
+"""How faint writing may be, how grainy the picture, and among how many specks; and what is seen on blank paper.
 
 The light is that of a lamp beside the page. Digits are those that the trainer holds out. Runs in this
 process, on the model that is served.
@@ -26,7 +26,7 @@ NOISES = (0, 1 / 8, 1 / 4, 1 / 3, 1 / 2)  # standard deviations, of the contrast
 BLANK_NOISES = (0, 0.5, 1, 2, 4, 8, 12)  # standard deviations, of 255
 SIZES = ((350, 500), (600, 800), (80, 300), (60, 120))  # of blank paper: a photo, a page, a line, a field
 LIGHTS = ((0.0, 0.0), (0.2, 0.0), (0.1, 0.06), (0.05, 0.12))  # lost from left to right, and towards the edges
-SPECKS = (0, 0.01, 0.02, 0.05, 0.1, 0.2)  # shares of the pixels that are black or white
+SPECKS = (0, 0.01, 0.02, 0.05, 0.1, 0.2)  # shares of the pixels that become black or white, half each
 TALL, LONG = 140, 5  # pixels of a digit alone; digits of a number
 
 Brightness = NDArray[np.float64]  # (h, w), 0...255
@@ -34,7 +34,7 @@ Written = tuple[NDArray[np.float64], str]  # how much of each pixel is covered b
 
 
 def report(reader: Network, count: int) -> str:
-    """Return a sentence about blank paper, and a table each for so many digits, and numbers."""
+    """Return a sentence about blank paper, and tables for so many digits and numbers, and for both among specks."""
     held, random = held_out(), np.random.default_rng(0)
     digits = [some_digit(held, random) for _ in range(count)]
     numbers = [some_number(held, random) for _ in range(count)]
@@ -44,8 +44,8 @@ def report(reader: Network, count: int) -> str:
     sentence = f"{len(blank)} blank pictures: /predict finds ink in {inked}, /read finds digits in {read}"
     tables = [table("one digit", digits, lambda one: digit_in(reader, one))]
     tables.append(table("a number", numbers, lambda one: text(reader, one)))
-    few = [(held.pixels[chosen] / 255, str(held.labels[chosen])) for chosen in random.integers(len(held), size=count)]
-    return "\n\n".join([sentence, *tables, among_specks(reader, few, numbers)])
+    alone = [(held.pixels[chosen] / 255, str(held.labels[chosen])) for chosen in random.integers(len(held), size=count)]
+    return "\n\n".join([sentence, *tables, among_specks(reader, alone, numbers)])
 
 
 def table(name: str, written: Sequence[Written], read: Callable[[bytes], str]) -> str:
@@ -66,12 +66,12 @@ def share_right(written: Sequence[Written], contrast: float, noise: float, read:
 
 def among_specks(reader: Network, digits: Sequence[Written], numbers: Sequence[Written]) -> str:
     """Return the percentage that is read correctly in two colours, by the share of specks."""
-    less = [(np.asarray(Image.fromarray(np.float32(covered)).reduce(3)), label) for covered, label in numbers]
+    smaller = [(np.asarray(Image.fromarray(np.float32(covered)).reduce(3)), label) for covered, label in numbers]
     heads = " | ".join(f"{share:.0%}" for share in SPECKS)
     lines = [f"| specks | {heads} |", "| --- " * (1 + len(SPECKS)) + "|"]
     for name, written, read in (
         ("a digit, 20 pixels tall", digits, digit_in),
-        ("a number, 40 pixels tall", less, text),
+        ("a number, 40 pixels tall", smaller, text),
     ):
         shares = [
             np.mean([read(reader, scan(covered, share)) == label for covered, label in written]) for share in SPECKS
@@ -82,9 +82,9 @@ def among_specks(reader: Network, digits: Sequence[Written], numbers: Sequence[W
 
 def scan(covered: NDArray[np.floating], share: float) -> bytes:
     """Return a PNG in two colours, a share of whose pixels are black or white by chance."""
-    random = np.random.default_rng(0).random(covered.shape)
-    white = np.where(random < share / 2, False, (random > 1 - share / 2) | (covered < 0.5))
-    return image.as_png(np.where(white, np.uint8(255), np.uint8(0)))
+    chance = np.random.default_rng(0).random(covered.shape)
+    white = (chance >= share / 2) & ((chance > 1 - share / 2) | (covered < 0.5))
+    return image.as_png(np.uint8(255) * white)
 
 
 def digit_in(reader: Network, content: bytes) -> str:

@@ -244,14 +244,17 @@ def test_a_damaged_manifest_is_malformed(text: str, tmp_path: Path) -> None:
     assert refusal_of(lambda: bundle.read_current(tmp_path)) == "malformed"
 
 
-def test_a_manifest_is_no_deeper_than_who_sends_it_can_go(tmp_path: Path) -> None:
+@pytest.mark.parametrize("levels", [bundle.MOST_NESTED, 900])
+def test_a_manifest_that_is_too_deep_to_be_sent_is_malformed(levels: int, tmp_path: Path) -> None:
     made = publish(tmp_path)
-    for levels in (99, 100, 900):  # beside the manifest's own
-        rewrite(made, partial(Manifest.update, mine=json.loads("[" * levels + "]" * levels)))
-        if levels < bundle.MOST_NESTED:
-            assert bundle.read_current(tmp_path).version == made.version
-        else:
-            assert refusal_of(lambda: bundle.read_current(tmp_path)) == "malformed"
+    rewrite(made, partial(Manifest.update, mine=nested(bundle.MOST_NESTED - 1)))  # within the manifest, one more
+    assert bundle.read_current(tmp_path).version == made.version
+    rewrite(made, partial(Manifest.update, mine=nested(levels)))
+    assert refusal_of(lambda: bundle.read_current(tmp_path)) == "malformed"
+
+
+def nested(levels: int) -> Any:
+    return json.loads("[" * levels + "]" * levels)
 
 
 def test_a_manifest_must_be_that_of_its_folder(tmp_path: Path) -> None:

@@ -32,9 +32,9 @@ ASPECT = 0.22  # of its logarithm, at most, in each direction
 BEND = 0.9  # pixels, standard deviation, at each of 5 x 5 points
 STRETCHED = 0.3  # share of images that fill their box whatever their proportions, as some scanners leave them
 BLURRED = 0.2  # share that is seen out of focus, or small, and has broad soft strokes for it
-SMALL = 0.15  # share that is seen in few grey dots
+FEW_DOTS = 0.15  # share that is seen in few grey dots, as small pictures are
 DOTS = (9, 20)  # so many on each side of the image, which has 28; of a digit, 20/28 of these
-COARSE = 0.25  # share that is seen in few dots, black or white
+COARSE = 0.25  # share that is seen in coarse dots, black or white
 NOISY, NOISE = 0.1, 0.08  # share with noise, and its standard deviation at most
 GAMMA = 0.4  # of its logarithm, at most
 
@@ -189,7 +189,7 @@ def downscale(x: Floats, random: Chance, strength: float) -> Floats:
     few = weights @ x @ weights.swapaxes(1, 2)
     few = few / xp.maximum(few.max((1, 2), keepdims=True), 0.1)
     paper, ink = floats(0, 0.25, n, random), floats(0.6, 1, n, random)  # what the kernel takes for none, and for full
-    return xp.where(among(n, strength * SMALL, random), xp.clip((few - paper) / (ink - paper), 0, 1), x)
+    return xp.where(among(n, strength * FEW_DOTS, random), xp.clip((few - paper) / (ink - paper), 0, 1), x)
 
 
 def through_dots() -> NDArray[np.float32]:

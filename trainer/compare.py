@@ -115,11 +115,11 @@ def caveat(manifest: Manifest, data: Dataset, config: Config, on: str) -> str | 
         source = word(facts.get("source"), "from somewhere")
         return f"{name} was trained on other data ({source}), which may hold some of these images"
     held = training.get("validation", config.validation)
-    if held == config.validation or on != "validation":
+    if on != "validation":
         return None
     if not (is_number(held) and 0 < held < 1):
         return f"nothing says which images {name} was not trained on; it may know these"
-    if held > config.validation:  # these images and more, by `dataset.split`
+    if held >= config.validation:  # these images, and perhaps more: see `dataset.split`
         return None
     return f"{name} was trained with --validation {held:g}, so that it may know these images"
 

@@ -127,7 +127,7 @@ def first_of_each(labels: Labels) -> list[int]:
 def split(part: Part, share: float, seed: int) -> tuple[Part, Part]:
     """Hold a share of each class out, at least one image of it.
 
-    The same seed gives the same split, and what a smaller share holds out, a larger one does, too.
+    With one seed, the split is the same each time, and a larger share holds out all that a smaller one does.
     """
     generator = np.random.default_rng(seed)
     held = np.zeros(len(part), bool)
