@@ -231,7 +231,8 @@ class DigitInk:
 
 def find_digit(array: Grey) -> Sight:
     """Find the digit in brightnesses, and bring it to MNIST's geometry."""
-    array = without_specks(array)
+    if max(array.shape) < SMALL:  # a larger one is averaged instead, where its grain is strong
+        array = without_specks(array)
     if CUT_OUT <= max(array.shape) < SMALL:
         return sight_of_alone(array) or enlarged(find_digit(twice(array)), 1 / 2, (array.shape[1], array.shape[0]))
     found = find_ink(array)

@@ -24,6 +24,7 @@ from digits.strokes import stroke_width, within_rings
 
 LOOK = 2048  # pixels on the longest side that is looked at; a larger picture is averaged down first
 SMALL = 72  # pixels on the shorter side, below which a picture is enlarged
+SPECKLED = 144  # the same, below which specks are taken away; a larger one is averaged where its grain is strong
 MOST_PARTS = 1_200  # the largest of which are looked at
 FINE = 60  # pixels that a digit is tall at least, where a row is averaged down: more say nothing more
 SPECK = 0.08  # of a row's height times the width of strokes: the area below which a part is dirt
@@ -163,7 +164,9 @@ def enlargement(sides: Sequence[int]) -> int:
 
 def sized(image: Image.Image) -> tuple[Grey, float]:
     """Return the brightness of a picture in a size that is good to look at, and pixels of the picture for each."""
-    seen = without_specks(grey(image, side=LOOK))
+    seen = grey(image, side=LOOK)
+    if min(seen.shape) < SPECKLED:
+        seen = without_specks(seen)
     by = enlargement(seen.shape)
     if by <= 1:
         return seen, float(factor(image.size, LOOK))
