@@ -47,17 +47,18 @@ SHADE = 32.0  # of 255, below which what stands out may be light that falls off 
 
 
 def ink(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
-    """Return the strength of the ink of one digit, and whether it is darker than the paper, which is `even_paper`."""
-    if max(grey.shape) < SMALL:
+    """Return the strength of the ink of one digit, and whether it is darker than the paper, which is `even_paper`.
+
+    That is how far a pixel is from even paper, however blurred or grainy; else how far from what is around it.
+    """
+    if paper is not None or max(grey.shape) < SMALL:
         return differing(grey, paper)
-    dark = is_dark(grey, paper)
+    dark = is_dark(grey)
     return (absorbed(grey) if dark else standing_out(-grey)), dark
 
 
-def is_dark(grey: Grey, paper: float | None) -> bool:
-    """Tell whether ink is darker than its paper, by what differs from this where it is even, or lit from one side."""
-    if paper is not None:
-        return differing(grey, paper)[1]
+def is_dark(grey: Grey) -> bool:
+    """Tell whether ink is darker than uneven paper, by what differs from it where it is lit from one side."""
     levelled = level(grey)
     paper = even_paper(levelled)
     if paper is None or alike(levelled, paper, reach(levelled)) < alike(grey, quantile(grey, 0.5), reach(grey)):

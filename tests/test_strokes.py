@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageOps
+from scipy import ndimage
 
 from digits import bundle, convert, image, strokes
 from digits.ink import otsu, standing_out
@@ -49,6 +50,14 @@ def test_surroundings_do_not_matter(name: str, network: Network) -> None:
     alone = read(network, lambda paper: paper)
     same = np.mean([a == b for a, b in zip(read(network, SURROUNDINGS[name]), alone, strict=True)])
     assert same >= 0.93
+
+
+def test_strokes_that_are_blurred_wide_are_seen_on_even_paper(shipped: Network) -> None:
+    """As a camera that moved aside by a quarter of the picture has them."""
+    images, labels = mnist(COUNT)
+    blurred = ndimage.uniform_filter1d(np.kron(255 - images, np.ones((3, 3))), 21, axis=2)
+    pixels = np.stack([image.look(Image.fromarray(paper.astype(np.uint8))).pixels for paper in blurred])
+    assert np.equal(shipped(pixels).argmax(1), labels).mean() >= 0.93
 
 
 SEEN_SMALL = [name for name in SURROUNDINGS if name != "askew"]  # whose frame touches the digit in so few pixels
