@@ -25,6 +25,7 @@ Window = Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]  # np.maximum or n
 FAINTEST = 2.0  # of 255, below which a difference from the paper is rounding, not ink
 SMALL = 40  # pixels on the longest side, below which the paper is taken to be even, and strokes may fill it
 EVEN = 0.8  # share of a border that is alike where it is paper all around
+FLAT, CLEAN = 0.15, 0.95  # of what is alike on even paper, and the share of a border that is so near on flat paper
 SPREAD = 0.4  # share of a picture that is alike where it is the paper
 ALIKE = 0.15  # of the range of brightness
 HALF = 0.2  # share of a picture, more or less than half, that is bright where ink cannot be told by being rare
@@ -49,16 +50,23 @@ SHADE = 32.0  # of 255, below which what stands out may be light that falls off 
 def ink(grey: Grey, paper: float | None) -> tuple[Grey, bool]:
     """Return the strength of the ink of one digit, and whether it is darker than the paper, which is `even_paper`.
 
-    That is how far a pixel is from even paper, however blurred or grainy; else how far from what is around it.
+    That is how far a pixel is from flat paper, however blurred; else how far from what is around it.
     """
-    if paper is not None or max(grey.shape) < SMALL:
+    if max(grey.shape) < SMALL or (paper is not None and is_flat(grey, paper)):
         return differing(grey, paper)
-    dark = is_dark(grey)
+    dark = is_dark(grey, paper)
     return (absorbed(grey) if dark else standing_out(-grey)), dark
 
 
-def is_dark(grey: Grey) -> bool:
-    """Tell whether ink is darker than uneven paper, by what differs from it where it is lit from one side."""
+def is_flat(grey: Grey, paper: float) -> bool:
+    """Tell whether nearly all of the border is as bright as the paper: a drawing or a clean scan, and no light."""
+    return alike(edges(grey), paper, FLAT * reach(grey)) > CLEAN
+
+
+def is_dark(grey: Grey, paper: float | None) -> bool:
+    """Tell whether ink is darker than its paper, by what differs from this where it is even, or lit from one side."""
+    if paper is not None:
+        return differing(grey, paper)[1]
     levelled = level(grey)
     paper = even_paper(levelled)
     if paper is None or alike(levelled, paper, reach(levelled)) < alike(grey, quantile(grey, 0.5), reach(grey)):
