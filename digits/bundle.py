@@ -158,11 +158,10 @@ def read_manifest(path: Path) -> Manifest:
 
 def is_nested(value: Any, levels: int) -> bool:
     """Tell whether what JSON holds is nested more than so many levels deep."""
-    level = [value]
-    for _ in range(levels):
-        kept = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
-        level = [inner for item in kept for inner in item]
-    return any(isinstance(item, dict | list) for item in level)
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_nested(item, levels - 1) for item in inner)
 
 
 def contents(models: Path) -> tuple[bool, bool]:

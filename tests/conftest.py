@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from digits import bundle, network
+from digits.network import Network
 from service.app import create_app
 from service.engine import Models
 from service.settings import Settings
@@ -27,6 +29,12 @@ Serve = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 @pytest.fixture(scope="session")
 def h5() -> bytes:
     return made.templates()
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Network:
+    """The network that comes with the project."""
+    return network.load(bundle.read_current(bundle.DEFAULT_MODEL).h5)
 
 
 @pytest.fixture(scope="session")

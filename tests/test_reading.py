@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from digits import bundle, convert, pattern, reading
+from digits import convert, pattern, reading
 from digits.cuts import Candidate, Cuts, cut
 from digits.decode import identify
 from digits.errors import BadImage
 from digits.lattice import best_reading
-from digits.network import Network, load
+from digits.network import Network
 from digits.parts import components
 from digits.paths import cheapest, on_course, refined
 from digits.reading import Line, Survey
@@ -346,8 +346,8 @@ def test_no_digit_is_lost_where_a_picture_was_cut_out_along_its_number(network: 
     assert [len("".join(texts(network, paper))) for paper in papers] == [len(text) for text in numbers]
 
 
-def test_a_digit_along_which_its_picture_was_cut_out_is_read() -> None:
-    shipped, (digits, labels) = load(bundle.read_current(bundle.DEFAULT_MODEL).h5), mnist(120)
+def test_a_digit_along_which_its_picture_was_cut_out_is_read(shipped: Network) -> None:
+    digits, labels = mnist(120)
     alone = [digit[np.ix_(digit.any(1), digit.any(0))] for digit in digits]
     pictures = [Image.fromarray(255 - digit).resize((3 * digit.shape[1], 60)) for digit in alone]
     read = [texts(shipped, picture) for picture in pictures]

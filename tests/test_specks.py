@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from digits import bundle, image, network
+from digits import image
 from digits.grey import Grey
 from digits.network import Network
 from digits.specks import without_specks
@@ -17,11 +17,6 @@ from tests.models import mnist
 from tests.test_reading import texts
 
 COUNT = 100
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Network:
-    return network.load(bundle.read_current(bundle.DEFAULT_MODEL).h5)
 
 
 def speckled(grey: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 from scipy import ndimage
 
-from digits import bundle, convert, image, strokes
+from digits import convert, image, strokes
 from digits.ink import otsu, standing_out
-from digits.network import Network, load
+from digits.network import Network
 from digits.parts import Mask, components
 from evaluation.drawing import SURROUNDINGS, Paper, framed, picture, written
 from tests.models import mnist, templates
@@ -28,11 +28,6 @@ def network() -> Network:
 def read(network: Network, draw: Callable[[Paper], Paper]) -> list[int]:
     pixels = [image.look(picture(draw(written(digit)))).pixels for digit in mnist(COUNT)[0]]
     return [int(digit) for digit in network(np.stack(pixels)).argmax(1)]
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Network:
-    return load(bundle.read_current(bundle.DEFAULT_MODEL).h5)
 
 
 # Their proportions may change, which `templates` notice.
@@ -52,7 +47,7 @@ def test_surroundings_do_not_matter(name: str, network: Network) -> None:
     assert same >= 0.93
 
 
-def test_strokes_that_are_blurred_wide_are_seen_on_even_paper(shipped: Network) -> None:
+def test_strokes_that_are_blurred_wide_are_seen_on_flat_paper(shipped: Network) -> None:
     """As a camera that moved aside by a quarter of the picture has them."""
     images, labels = mnist(COUNT)
     blurred = ndimage.uniform_filter1d(np.kron(255 - images, np.ones((3, 3))), 21, axis=2)

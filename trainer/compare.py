@@ -114,9 +114,9 @@ def caveat(manifest: Manifest, data: Dataset, config: Config, on: str) -> str | 
     if facts.get("sha256") != data.sha256:
         source = word(facts.get("source"), "from somewhere")
         return f"{name} was trained on other data ({source}), which may hold some of these images"
-    held = training.get("validation", config.validation)
     if on != "validation":
         return None
+    held = training.get("validation", config.validation)
     if not (is_number(held) and 0 < held < 1):
         return f"nothing says which images {name} was not trained on; it may know these"
     if held >= config.validation:  # these images, and perhaps more: see `dataset.split`

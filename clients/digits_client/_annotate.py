@@ -35,6 +35,7 @@ def annotate(picture: ImageLike, reading: Reading, out: str | os.PathLike[str]) 
 
 
 def check_pillow() -> None:
+    """Raise `ImportError` without Pillow, saying how to get it."""
     try:
         import PIL  # noqa: F401  # is it there?
     except ImportError as exc:
