@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 export DIGITS_MODELS ?= models
 export NO_PROXY := 127.0.0.1,localhost,$(NO_PROXY)
 export BENCH_DIR ?= .bench
-SOURCES := digits service trainer clients benchmarks evaluation notebooks tests .ci
+SOURCES := digits service trainer clients benchmarks evaluation notebooks docs tests .ci
 PEERS := digits bento litserve mlserver mosec pytriton ray tf
 
 .DEFAULT_GOAL := help
@@ -17,12 +17,12 @@ PEERS := digits bento litserve mlserver mosec pytriton ray tf
 help:  ## say what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 13
 
-up: $(VENV)/up  ## install, and serve what is published, or else the model that comes with the project
+up: $(firstword $(wildcard $(VENV)/dev $(VENV)/run) $(VENV)/up)  ## install, and serve what is published, or else the model that comes with the project
 	exec $(BIN)/python -m service
 
 install: $(VENV)/dev  ## make the .venv that all targets use, 3.5 GB with TensorFlow
 
-train: $(VENV)/run  ## train and publish a model; ARGS="--epochs 3" adds flags
+train: $(firstword $(wildcard $(VENV)/dev) $(VENV)/run)  ## train and publish a model; ARGS="--epochs 3" adds flags
 	exec $(BIN)/python -m trainer --output "$(DIGITS_MODELS)" $(ARGS)
 
 test: $(VENV)/dev  ## run the tests; ARGS="-k batcher" picks some
@@ -81,10 +81,6 @@ $(VENV)/up $(VENV)/run $(VENV)/dev $(VENV)/browser: pyproject.toml clients/pypro
 	$(PIP) --constraint constraints.txt --requirement $(VENV)/requirements.txt
 	$(PIP) --no-deps --no-build-isolation --editable . --editable clients
 	touch $@
-
-# What holds more needs nothing added.
-$(VENV)/up: | $(wildcard $(VENV)/run)
-$(VENV)/up $(VENV)/run: | $(wildcard $(VENV)/dev)
 
 # Whatever is measured has an environment of its own, which holds what it needs and nothing else.
 $(BENCH_DIR)/digits/.made: pyproject.toml constraints.txt | $(VENV)/dev

@@ -16,6 +16,7 @@ from benchmarks.rounds import CONNECTIONS, Plan, run
 from benchmarks.soak import soak
 from digits.errors import BadBundle, BadModel
 from digits_client import DigitsError
+from digits_client._client import URL
 
 
 def main() -> int:
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     comparing = commands.add_parser("client", help="send a running service arrays through the client, and by curl")
     comparing.add_argument("--rounds", type=int, default=5)
     comparing.set_defaults(do=lambda given: print(client.compare(given.url, given.rounds)))
-    url = os.environ.get("DIGITS_URL", "http://localhost:8000")
+    url = os.environ.get("DIGITS_URL", URL)
     comparing.add_argument("--url", default=url, help="where the service is")
     sprinting = commands.add_parser("sprint", help="how soon a network reads 99 %% on a GPU")
     sprinting.add_argument("--seeds", type=int, default=50)

@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # no window
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 

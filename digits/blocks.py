@@ -19,23 +19,23 @@ from digits.ink import otsu, quantile
 from digits.parts import Mask, Part, components, labelled, measured
 from digits.strokes import stroke_width
 
-HIGH = 12  # pixels, that a block is high and wide at least
-LOW = 6  # pixels, that a piece of writing is high at least
-CROWD = 4_000  # parts, beyond which they are grain
+HIGH = 12  # pixels that a block must be high and wide
+LOW = 6  # pixels that a piece of writing must be high
+CROWD = 4_000  # parts; where there are more, they are grain
 MOST = 60  # parts, the largest, that are looked at
-DENSE = 0.35  # of its box, that a block covers, less what is written on it, and even where it slopes
+DENSE = 0.35  # of its box, which a block must cover, even without what is written on it, and even if it slopes
 EVEN = 0.1  # of the usual height, by which columns of a block may differ from that
-CROOKED = 0.03  # of it, and a pixel: what its upper and lower edge may differ from a straight line in
-STRAIGHT = 0.75  # of its columns, or of its rows, that differ in no more
-LARGE = 0.03  # of a picture, that a block whose edges are not straight, or that of a single digit, covers
-CONVEX = 0.93  # of what lies within a line around a block, that it covers
-BEYOND = 0.12  # of its height: how far above and below it the surface must still be another
-SURE = 0.8  # of its columns, beyond whose ends it is
-FAR = 0.5  # of the range of brightness, that a block which the picture cuts off differs in from what is beside it
-BESIDE = 0.05  # of the picture, that is not such a block at least
-WHOLE = 0.95  # of what lies between its edges, that it covers: writing does not cut it up
-OWN = 0.5  # of it, without what shows through holes, that is bare at least
-SLIM = 0.45  # thickness of what is written, where edges are not straight, at most
+CROOKED = 0.03  # of its height, plus a pixel: how far an edge may stray from a straight line
+STRAIGHT = 0.75  # of its columns, or rows: in so many, an edge must stray no further
+LARGE = 0.03  # of a picture, which a block must cover if its edges are not straight, or it holds a single digit
+CONVEX = 0.93  # of what lies within a line around a block, which it must cover
+BEYOND = 0.12  # of its height: how far above and below it there must be another surface
+SURE = 0.8  # of its columns: in so many, another surface must begin beyond its ends
+FAR = 0.5  # of the range of brightness: how much a block that the picture cuts off must differ from what is beside it
+BESIDE = 0.05  # of the picture: what must lie beside such a block
+WHOLE = 0.95  # of what lies between its edges, which it must cover: writing does not cut it up
+OWN = 0.5  # of a block, without what shows through its holes: what must be bare
+SLIM = 0.45  # `Block.thickness` of what is written, at most, where edges are not straight
 SAMPLES = 64  # rows and columns of a block that are looked at for dents and corners
 TURNS = np.radians(np.arange(0, 90, 10))  # by which the four directions are turned in which corners are looked for
 
@@ -77,7 +77,7 @@ class Block:
 
     @cached_property
     def squareness(self) -> float:
-        """How much of it and of the quadrilateral of its four corners is in both, of what is in either."""
+        """How well it fills the quadrilateral of its four corners (their Jaccard index)."""
         high, wide = (-(-side // SAMPLES) for side in self.filled.shape)
         filled = self.filled[::high, ::wide]
         return max(overlap(filled, inside(corners, filled.shape)) for corners in quadrilaterals(filled))
@@ -255,7 +255,7 @@ def inside(corners: NDArray[np.intp], shape: tuple[int, ...]) -> Mask:
 
 
 def overlap(one: Mask, other: Mask) -> float:
-    """Return the pixels of both masks by those of either (Jaccard 1901)."""
+    """Return the share of the pixels of either mask that are in both (Jaccard 1901)."""
     return float((one & other).sum() / (one | other).sum())
 
 

@@ -52,9 +52,8 @@ class Conversion:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if self._child.poll() is None:
-            self._child.kill()
-            self._child.communicate()  # closes the pipes
+        self._child.kill()  # which does nothing to one that has ended
+        self._child.communicate()  # closes the pipes
 
 
 def convert(data: bytes, *, command: Sequence[str] = COMMAND, seconds: float = SECONDS) -> bytes:

@@ -13,7 +13,7 @@ import io
 import struct
 from dataclasses import dataclass
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from digits.errors import BadImage
 
@@ -34,6 +34,7 @@ TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHUNK = struct.Struct(">I4s")  # how long it is, and its name; four bytes of checksum come after what it holds
 BUSY = (b"IDAT", b"fdAT")  # chunks with pixels
+ON_ITS_SIDE = 5  # value of Exif's Orientation, from which on rows are columns (CIPA DC-008, 4.6.4)
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
 BARE = {0x00, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)}  # markers without a length, as Pillow reads them
@@ -86,12 +87,12 @@ def decode(image: Image.Image) -> Decoded:
     try:
         image.draft(None, (DRAFT, DRAFT))
         image.load()
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= ON_ITS_SIDE
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
         raise
     except Exception as exc:  # as above; a truncated file ends here
         raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
-    turned = (width > height) != (image.width > image.height)
     return Decoded(image, (height, width) if turned else (width, height))
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from digits.errors import BadImage
 
-HUGE = 1e30  # so many times the pixels that a picture may have, float32 holds
+HUGE = 1e30  # float32 can hold the sum of as many of these as a picture may have pixels
 
 Grey = NDArray[np.float32]  # (h, w) in 0...255
 

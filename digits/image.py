@@ -54,7 +54,6 @@ FINE = 40  # pixels on the longest side of a digit, below which it is looked at 
 MARGIN = 0.4  # of that side, on each side of it, when it is
 CLEAR = 12.0  # standard deviations of a picture's grain, from which on a digit is seen as well as without any
 GRAINS = 6.0  # the same, below which faint ink is grain
-SLIM = 0.1  # of the longest side: a stroke that is thinner than nearly all of MNIST's (0.09 to 0.19, median 0.13)
 STROKE = 0.12  # of the longest side: what it is widened to
 PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8
 MOST_SIDES = 256  # of strokes whose weights are kept
@@ -187,8 +186,11 @@ def fit(array: Grey) -> Sight:
 
 def as_it_is(pixels: Pixels) -> Sight | None:
     """Return a sight of (28, 28) pixels that leaves them as they are, if they look like MNIST's."""
-    if not looks_like_mnist(pixels):
-        return None
+    return as_given(pixels) if looks_like_mnist(pixels) else None
+
+
+def as_given(pixels: Pixels) -> Sight:
+    """Return a sight of (28, 28) pixels that leaves them as they are."""
     return Sight(pixels, unchanged=True, contrast=float(pixels.max()))
 
 

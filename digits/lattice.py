@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from digits.cuts import FREE, Candidate, Cuts
-from digits.network import DIGITS, PRESENCE, Judgements, Probabilities
+from digits.judgements import DIGITS, PRESENCE, Judgements, Probabilities
 from digits.pattern import ANYTHING, Digits, Pattern
 
 CUT = 1.0  # for each stroke that a cut goes through

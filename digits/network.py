@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 from digits.conversion import convert
 from digits.errors import BadModel
 from digits.image import Pixels
-from digits.sizes import CLASSES, SIDE
+from digits.judgements import Judgements, Probabilities
+from digits.sizes import SIDE
 
 AT_ONCE = 32  # images in one run: what lies between the layers of more does not stay in the cache
-DIGITS, PRESENCE, COLUMNS = slice(CLASSES), CLASSES, CLASSES + 1  # of judgements
-
-Probabilities = NDArray[np.float32]  # (n, 10), each row sums to 1
-Judgements = NDArray[np.float32]  # (n, 11): probabilities, and then the presence of a digit, from 0 to 1
 
 
 class Network:

@@ -104,7 +104,7 @@ def spanned(found: re.Match[str]) -> range:
 
 
 def repeated(digits: Digits, times: str) -> Iterator[Step]:
-    """Return the steps of a class that comes so many times."""
+    """Yield the steps of a class that comes so many times."""
     least, most = bounds_of(times)
     if most is not None and (most < least or most == 0):
         raise ValueError(f"{times} is no number of times")

@@ -20,8 +20,8 @@ from digits.cuts import Candidate, Cuts, Parting, cut
 from digits.decode import Decoded, decode
 from digits.errors import BadImage
 from digits.image import Pixels
+from digits.judgements import Judgements, Probabilities
 from digits.lattice import beliefs, best_reading
-from digits.network import Judgements, Probabilities
 from digits.pattern import ANYTHING, Pattern
 from digits.rows import Extent, View, find_rows, pixels_looked_at
 from digits.sizes import SIDE

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from digits_client import Client
+from digits_client._client import URL
 from trainer.dataset import MNIST
 
 ROOT = Path(__file__).parent.parent
@@ -18,7 +19,7 @@ FIRST = 104  # of ten test images in a row
 def main() -> None:
     with np.load(MNIST) as archive:
         images = archive["x_test"][FIRST : FIRST + 10]
-    with Client(os.environ.get("DIGITS_URL", "http://localhost:8000")) as client:
+    with Client(os.environ.get("DIGITS_URL", URL)) as client:
         predictions = client.predict(list(images))
     figure = Figure(figsize=(10, 2.6), layout="constrained")
     pictures, bars = figure.subplots(2, 10, height_ratios=(3, 2))

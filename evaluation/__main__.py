@@ -13,6 +13,7 @@ from digits.decode import decode, identify
 from digits.errors import Refused
 from digits.network import Network
 from digits_client import Client, DigitsError
+from digits_client._client import URL
 from evaluation import ablation, grain, rendered, sets, steps
 
 
@@ -52,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def add_sets(command: argparse.ArgumentParser) -> None:
     command.set_defaults(do=do_sets)
     command.add_argument("sets", nargs="+", type=Path, metavar="SET", help="as `digits evaluate` takes them")
-    url = os.environ.get("DIGITS_URL", "http://localhost:8000")
+    url = os.environ.get("DIGITS_URL", URL)
     command.add_argument("--url", default=url, help="where the service is")
     command.add_argument("--json", type=Path, help="where to write the figures, for `python -m trainer report`")
     command.add_argument("--sheet", type=Path, help="where to draw what went wrong, as a PNG")

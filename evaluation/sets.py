@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from digits_client import Client, Prediction
-from digits_client._evaluate import Evaluation, as_matrix, evaluate
+from digits_client._evaluate import Evaluation, as_matrix, evaluate, is_number
 from digits_client._sets import opened
 from trainer.thresholds import auroc
 
@@ -100,7 +100,7 @@ def presences(measured: Sequence[Measured], are_digits: bool) -> list[float]:
     return [
         one.presence
         for label, one in pairs
-        if isinstance(one, Prediction) and one.presence is not None and label.isdecimal() == are_digits
+        if isinstance(one, Prediction) and one.presence is not None and is_number(label) == are_digits
     ]
 
 

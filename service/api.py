@@ -50,7 +50,8 @@ def create_api(settings: Settings, models: Models, protocols: Sequence[Protocol]
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse("docs")  # relative, so that it holds behind a prefix
+            prefix = request.scope["root_path"]  # of which the browser may have asked without the slash at its end
+            return RedirectResponse(f"{prefix}/docs" if prefix else "docs")
         return JSONResponse({"status": "alive"})  # by which KServe's client knows a server of V1
 
     return app

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from digits.image import Pixels
-from digits.network import Judgements
+from digits.judgements import Judgements
 
 
 @dataclass(slots=True)

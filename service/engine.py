@@ -28,7 +28,8 @@ from digits.bundle import Bundle, Manifest
 from digits.conversion import Conversion
 from digits.errors import BadModel, Refused
 from digits.image import Pixels
-from digits.network import Judgements, Network
+from digits.judgements import Judgements
+from digits.network import Network
 from digits.sizes import SIDE
 from service.counts import Counts
 from service.problems import NoModel
@@ -121,6 +122,7 @@ class Models:
         self._ahead: Future[Read] | None = None  # what was read before there was an event loop
         self._late = False  # it took too long
         self._conversion: Conversion | None = None  # that goes on
+        self._is_over = False  # whether no conversion may go on any more
         self._try_again = math.inf  # when, on the monotonic clock, though nothing changed
         self._backoff = LOOK_AGAIN
         self._complaints: set[str] = set()
@@ -172,6 +174,7 @@ class Models:
         finally:
             stop.set()
             first.cancel()
+            self._is_over = True
             if self._conversion:
                 self._conversion.end()
             await follower
@@ -248,6 +251,8 @@ class Models:
 
     def _convert(self, h5: bytes) -> bytes:
         with Conversion() as self._conversion:
+            if self._is_over:  # since before it could be ended from there
+                self._conversion.end()
             return self._conversion.finish(h5)
 
     def _read(self, convert: Callable[[bytes], bytes]) -> Read:

@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from digits.errors import BadImage
 from digits.image import Pixels
-from digits.network import Judgements
+from digits.judgements import Judgements
 from service.batcher import Batcher
 from service.bodies import Bodies
 from service.encodings import IDENTITY, WINDOWS, inflate
@@ -160,7 +160,8 @@ class Intake:
         decoded = await asyncio.gather(*(self._visit(look, see_at_last, items[index], look) for index in small))
         done = dict(zip(small, decoded, strict=True))
         one_by_one = self._large_pages if look.is_slow else self._large
-        for index in (index for index in deferred if index not in done):
+        large = [index for index in deferred if index not in done]
+        for index in large:
             if await request.is_disconnected():
                 raise ClientDisconnect
             done[index] = await in_thread(one_by_one, see_at_last, items[index], look)

@@ -122,7 +122,7 @@ def gather(items: Sequence[Item], outcomes: Sequence[Sight | BadImage]) -> Image
 
 def see_short(data: bytes) -> Sight | None:
     """Look at an array, or at a plain PNG of 28x28 pixels. Raises `BadImage`."""
-    return Sight(read_array(data), unchanged=True) if data.startswith(NPY_MAGIC) else image.see_plain(data)
+    return image.as_given(read_array(data)) if data.startswith(NPY_MAGIC) else image.see_plain(data)
 
 
 DIGIT_LOOK = Look(image.see, see_short, is_plain)

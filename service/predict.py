@@ -11,7 +11,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.network import COLUMNS, DIGITS, Judgements
+from digits.judgements import COLUMNS, DIGITS, Judgements
 from service import wishes
 from service.engine import Engine, Models
 from service.intake import Intake

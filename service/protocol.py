@@ -46,7 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.head > MAX_HEAD and not self.transport.is_closing():
             self.send_400_response("the headers are too long")
         if self.deadline is None and (self.arriving or self.cycle.response_complete):
-            self.set_deadline()  # which a request that arrives whole needs not, but a mere line's end does
+            self.set_deadline()  # which a request that arrived whole needs not, but a bare line end does
 
     def feed(self, data: bytes | memoryview) -> None:
         """Parse what arrived. Raises `HttpParserError`.

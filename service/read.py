@@ -20,7 +20,7 @@ from starlette.responses import Response
 from digits import reading
 from digits.errors import BadImage
 from digits.image import Pixels
-from digits.network import COLUMNS, Judgements, Probabilities
+from digits.judgements import COLUMNS, Judgements, Probabilities
 from digits.pattern import Pattern
 from digits.reading import Box, Line, ReadDigit, Survey, TooMuchWriting
 from digits.sizes import SIDE

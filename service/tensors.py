@@ -19,7 +19,7 @@ import orjson
 
 from digits.decode import identify
 from digits.errors import BadImage
-from digits.network import COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
+from digits.judgements import COLUMNS, DIGITS, PRESENCE, Judgements, Probabilities
 from digits.sizes import CLASSES
 from service.inference import (
     MOST_AXES,

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 import orjson
 
 from digits.errors import BadImage
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from service.inference import INPUT, Input, count_images, to_numbers, to_pixels, unnest
 from service.items import Item, check_count, from_base64
 from service.pieces import PIECE, Long, elements, parse

@@ -20,8 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.network import DIGITS, Judgements, Probabilities
-from digits.sizes import CLASSES
+from digits.judgements import DIGITS, Judgements, Probabilities
+from digits.sizes import CLASSES, SIDE
 from service import errors, inference
 from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
@@ -106,7 +106,7 @@ class V1:
         """Describe the signature of the model."""
         version = number(self._engine(request))
         signature = {
-            "inputs": {INPUT: tensor_info(f"{SIGNATURE}_{INPUT}:0", -1, 28, 28, 1)},
+            "inputs": {INPUT: tensor_info(f"{SIGNATURE}_{INPUT}:0", -1, SIDE, SIDE, 1)},
             "outputs": {PROBABILITIES: tensor_info("StatefulPartitionedCall:0", -1, CLASSES)},
             "method_name": "tensorflow/serving/predict", "defaults": {},
         }  # fmt: skip

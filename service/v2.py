@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from digits import __version__
-from digits.network import COLUMNS, Judgements
+from digits.judgements import COLUMNS, Judgements
+from digits.sizes import SIDE
 from service import errors, inference, tensors
 from service.encodings import WINDOWS, deflate
 from service.endpoints import Operation, Protocol
@@ -30,7 +31,7 @@ from service.tensors import JSON_LENGTH, OUTPUTS, Asked
 
 EXTENSIONS = ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
 PLATFORM = "onnxruntime_onnx"
-IMAGE = [28, 28, 1]  # as Keras has it
+IMAGE = [SIDE, SIDE, 1]  # as Keras has it
 WIDTHS = {name: len(range(COLUMNS)[columns]) for name, columns in OUTPUTS.items()}
 ELSEWHERE = ("logging", "trace", "systemsharedmemory", "cudasharedmemory")  # below /v2
 UNSUPPORTED = ("/trace/setting", "/generate", "/generate_stream")  # below a model

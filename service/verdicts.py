@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 
 from digits.errors import BadImage
-from digits.image import Pixels, Sight, as_png
-from digits.network import DIGITS, PRESENCE, Judgements, Probabilities
+from digits.image import Pixels, Sight, as_given, as_png
+from digits.judgements import DIGITS, PRESENCE, Judgements, Probabilities
 from service.engine import Engine
 from service.items import Images
 from service.wishes import PredictWishes
@@ -69,7 +69,7 @@ def doubt(pixels: Pixels, sight: Sight | None, presence: float, threshold: float
 
 def explanation(pixels: Pixels, sight: Sight | None) -> dict[str, Any]:
     """Return what the network saw and how it came about; pixels and arrays are taken as they are."""
-    sight = sight or Sight(pixels, unchanged=True)
+    sight = sight or as_given(pixels)
     return {
         "image": base64.b64encode(as_png(pixels)).decode(), "unchanged": sight.unchanged, "inverted": sight.inverted,
         "box": sight.box, "scale": sight.scale, "shift": sight.shift, "lines_removed": sight.lines,

@@ -240,7 +240,7 @@ def flipped(data: bytes, seed: int) -> bytes:
 # --- pictures -----------------------------------------------------------------------------------
 
 
-def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from digits.image import Pixels
+from digits.image import as_png as png
+
+__all__ = ["MNIST", "falling_light", "mnist", "npy", "png"]
 
 MNIST = Path(__file__).parent.parent / "trainer" / "data" / "mnist.npz"
 
@@ -20,9 +23,10 @@ def mnist(count: int) -> tuple[Pixels, NDArray[np.uint8]]:
         return archive["x_test"][:count], archive["y_test"][:count]
 
 
-def png(pixels: NDArray[np.uint8]) -> bytes:
+def npy(array: NDArray[Any]) -> bytes:
+    """Return an array as `numpy.save` writes it, whatever it holds."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    np.save(file, array, allow_pickle=True)
     return file.getvalue()
 
 

@@ -8,7 +8,6 @@ that these sentences forbid are left out, as is what is answered image by image.
 from __future__ import annotations
 
 import base64
-import io
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from schemathesis.core.parameters import ParameterLocation
 from digits import pattern
 from service import examples
 from service.openapi import PROTOCOL_BODIES
+from tests.images import npy
 
 Case = schemathesis.Case[Any]
 
@@ -29,15 +29,9 @@ LENGTH = "Inference-Header-Content-Length"
 MOST_BOXES = 4  # that each may be as large as the image
 
 
-def npy() -> bytes:
-    file = io.BytesIO()
-    np.save(file, PIXELS)
-    return file.getvalue()
-
-
 schemathesis.openapi.format("binary", strategies.just(PNG))
 schemathesis.openapi.media_type("application/octet-stream", strategies.just(PNG), aliases=["image/*"])
-schemathesis.openapi.media_type("application/x-npy", strategies.just(npy()))
+schemathesis.openapi.media_type("application/x-npy", strategies.just(npy(PIXELS)))
 
 
 @schemathesis.hook

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from digits.image import Pixels
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from tests.models import mnist
 from trainer.batches import Batches, composed, softened
 from trainer.config import Config

@@ -23,7 +23,7 @@ from evaluation.drawing import number, picture
 from tests.images import mnist, png
 from tests.server import Server, serve
 
-IMAGES, LABELS = mnist(30)
+IMAGES, _ = mnist(30)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 
 from digits import bundle
 from digits.conversion import Conversion
+from digits.errors import BadModel
 from service.engine import Models
 from service.problems import NoModel
 from tests.conftest import Busy
@@ -294,3 +295,13 @@ async def test_what_was_read_ahead_does_not_replace_what_is_found_later(tmp_path
     assert slow.asked == 1
     slow.released.set()
     await asyncio.gather(serving, refreshing)
+
+
+async def test_what_is_still_being_read_at_the_end_is_not_converted(tmp_path: Path, h5: bytes) -> None:
+    """A thread that waits for the file cannot be cancelled, but must not keep the process from ending."""
+    models = Models(tmp_path)
+    async with models.watched():
+        pass
+    publish(tmp_path, h5)
+    with pytest.raises(BadModel, match="signal 9"):
+        await asyncio.to_thread(models._load)

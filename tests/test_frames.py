@@ -13,7 +13,7 @@ from digits.parts import Mask
 from evaluation.drawing import CELL, FORMS, PRINT, Paper, filled_in, in_boxes, in_cells, in_frame, on_comb, picture
 from tests.models import mnist
 
-PIXELS, LABELS = mnist(400)
+PIXELS, _ = mnist(400)
 REST = 60  # pixels of ink: specks that are too small to be read
 
 

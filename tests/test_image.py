@@ -220,6 +220,16 @@ def test_a_turned_picture_is_put_upright(kind: str, orientation: int, seven: Pix
     assert distance(seven, image.read(encoded(stored, kind, exif=exif))) < 0.02
 
 
+@pytest.mark.parametrize(("orientation", "size"), [(1, (2050, 2049)), (3, (2050, 2049)), (6, (2049, 2050))])
+def test_sides_are_those_of_the_upright_picture_even_if_it_is_decoded_smaller(
+    orientation: int, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode.decode(decode.identify(encoded(Image.new("L", (2050, 2049)), "JPEG", exif=exif)))
+    assert (decoded.size, decoded.image.size) == (size, (1025, 1025))
+
+
 def test_the_first_frame_of_an_animation_counts(seven: Pixels) -> None:
     frames = [drawn(), drawn().rotate(90), drawn().rotate(180)]
     for kind in ("GIF", "PNG", "WEBP", "TIFF", "MPO"):

@@ -17,7 +17,7 @@ from starlette.types import Message
 
 from digits.errors import BadImage
 from digits.image import Pixels
-from digits.network import COLUMNS, Judgements
+from digits.judgements import COLUMNS, Judgements
 from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake

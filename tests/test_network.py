@@ -170,6 +170,12 @@ def test_a_conversion_can_be_ended_while_it_is_waited_for() -> None:
             waiting.result()
 
 
+def test_a_conversion_that_was_ended_leaves_no_pipes_open() -> None:
+    with Conversion(python("import threading; threading.Event().wait()")) as child:
+        child.end()
+    assert all(pipe.closed for pipe in (child._child.stdin, child._child.stdout, child._child.stderr) if pipe)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody is told")
 def test_a_converter_whose_starter_is_gone_already_ends() -> None:
     another = os.getppid()  # than this process, which starts it

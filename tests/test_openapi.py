@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from starlette.requests import Request
 from service import errors, examples
 from service.settings import Settings
 from tests.conftest import Serve
+from tests.images import npy
 from tests.server import ROOT, Server
 from tests.server import serve as run
 
@@ -60,12 +60,6 @@ def operations(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             yield method, path, operation
-
-
-def npy(width: int) -> bytes:
-    file = io.BytesIO()
-    np.save(file, np.zeros((28, width), np.uint8))
-    return file.getvalue()
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -225,7 +219,7 @@ def refused_requests(path: str) -> dict[str, dict[str, Any]]:
         "invalid": {"files": {"images": SEVEN}, "params": {"threshold": 2}},
         "unknown_field": {"files": {"image": SEVEN}},
         "no_images": {"json": {"images": []}},
-        "bad_pixels": {"content": npy(27), "headers": {"content-type": "application/x-npy"}},
+        "bad_pixels": {"content": npy(np.zeros((28, 27), np.uint8)), "headers": {"content-type": "application/x-npy"}},
         "no_predictions": {"files": [PDF]},
         "no_readings": {"files": [PDF]},
     }

@@ -24,6 +24,7 @@ from service.looks import Look, see_at_last
 from service.read import Budget
 from service.settings import Settings
 from tests.conftest import Serve
+from tests.hostile import encoded
 from tests.models import features, mnist, publish
 
 pytestmark = pytest.mark.anyio
@@ -44,14 +45,8 @@ def drawn(*digits: Pixels, seed: int = 0) -> Image.Image:
     return picture(number(digits, np.random.default_rng(seed), gap=(0.1, 0.3)))
 
 
-def png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
 IMAGE = drawn(FOUR[0], SEVEN[0], ONE[1])
-SENT = png(IMAGE)
+SENT = encoded(IMAGE)
 
 
 async def ask(client: httpx.AsyncClient, query: str = "", content: bytes = SENT) -> Any:
@@ -80,8 +75,8 @@ async def test_a_number_is_read_with_its_digits_where_they_are(client: httpx.Asy
 
 async def test_all_kinds_of_body_give_the_same(client: httpx.AsyncClient) -> None:
     plain = await ask(client)
-    encoded = base64.b64encode(SENT).decode()
-    as_json = await client.post("/read", json={"images": [encoded, "bm9uc2Vuc2U="]})
+    text = base64.b64encode(SENT).decode()
+    as_json = await client.post("/read", json={"images": [text, "bm9uc2Vuc2U="]})
     as_form = await client.post("/read", files=[("images", ("a.png", SENT)), ("images", ("b.pdf", b"%PDF"))])
     for response, names in ((as_json, (None, None)), (as_form, ("a.png", "b.pdf"))):
         first, second = response.json()["images"]
@@ -90,8 +85,8 @@ async def test_all_kinds_of_body_give_the_same(client: httpx.AsyncClient) -> Non
 
 
 async def test_images_do_not_touch_each_other(client: httpx.AsyncClient) -> None:
-    alone = [await ask(client, content=png(drawn(FOUR[k], SEVEN[k], seed=k))) for k in range(4)]
-    files = [("images", (None, png(drawn(FOUR[k], SEVEN[k], seed=k)))) for k in range(4)]
+    alone = [await ask(client, content=encoded(drawn(FOUR[k], SEVEN[k], seed=k))) for k in range(4)]
+    files = [("images", (None, encoded(drawn(FOUR[k], SEVEN[k], seed=k)))) for k in range(4)]
     together = (await client.post("/read", files=[("images", ("x", file[1][1])) for file in files])).json()["images"]
     for one, other in zip(alone, together, strict=True):
         assert one["text"] == other["text"]
@@ -128,7 +123,7 @@ async def test_numbers_have_a_threshold_of_their_own(serve: Serve, tmp_path: Pat
     publish(tmp_path, features(), thresholds={"presence": 0.0, "confidence": 1.0})
     async with serve(Settings(models=tmp_path)) as strict:
         assert (await ask(strict))["text"] == "???"
-        response = await strict.post("/predict", content=png(drawn(FOUR[0])), headers={"content-type": "image/png"})
+        response = await strict.post("/predict", content=encoded(drawn(FOUR[0])), headers={"content-type": "image/png"})
     assert response.json()["predictions"][0]["digit"] is not None
 
 
@@ -166,7 +161,7 @@ def test_a_page_that_is_too_much_by_itself_costs_what_was_looked_at() -> None:
 
 def test_a_page_of_too_many_pixels_ends_a_request_in_so_many_words() -> None:
     """Also through `see_at_last`, which keeps nothing of how an image was refused."""
-    budget, page = Budget((), pixels=600 * 400 - 1), Item(png(Image.new("L", (600, 400), 255)))
+    budget, page = Budget((), pixels=600 * 400 - 1), Item(encoded(Image.new("L", (600, 400), 255)))
     seen = see_at_last(page, Look(budget.survey))
     assert isinstance(seen, TooMuchWriting)
     assert seen.seen == 600 * 400
@@ -175,7 +170,7 @@ def test_a_page_of_too_many_pixels_ends_a_request_in_so_many_words() -> None:
 
 async def test_which_images_are_too_many_depends_on_their_order_alone(published: Path, serve: Serve) -> None:
     """Two hundred boxes on an image are the tenth part of what a request may hold."""
-    blank = png(Image.new("L", (40, 40), 255))
+    blank = encoded(Image.new("L", (40, 40), 255))
     files = [("images", b"%PDF" if index == 3 else blank) for index in range(16)]
     async with serve(Settings(models=published, threads=4)) as client:
         images = (await client.post(f"/read?{'&'.join(['boxes=0,0,1,1'] * 200)}", files=files)).json()["images"]
@@ -195,7 +190,7 @@ async def test_a_box_holds_one_number_and_boxes_keep_their_order(client: httpx.A
 
 
 async def test_a_blank_image_has_no_lines(client: httpx.AsyncClient) -> None:
-    image = await ask(client, content=png(Image.new("L", (200, 100), 240)))
+    image = await ask(client, content=encoded(Image.new("L", (200, 100), 240)))
     assert (image["text"], image["confidence"], image["lines"]) == ("", 0, [])
 
 

@@ -257,7 +257,10 @@ def test_recipes_are_sets_of_defaults(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [(["--architecture", "vgg"], "no architecture 'vgg'"), (["--teacher", "README.md"], "not an HDF5 file")],
+    [
+        (["--architecture", "vgg"], "no architecture 'vgg'"),
+        (["--teacher", "README.md"], "README.md: this is not an HDF5 file"),
+    ],
 )
 def test_what_a_training_needs_is_looked_for_before_it(arguments: list[str], reason: str, tmp_path: Path) -> None:
     done = train(*arguments, "--output", str(tmp_path / "models"))

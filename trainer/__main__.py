@@ -17,6 +17,7 @@ from trainer.config import Config
 from trainer.console import check_output, publish, reason, say, say_tested, silence_imports, timed
 from trainer.dataset import Dataset
 from trainer.errors import BAD_INPUT, DONE, FAILED, INTERRUPTED, BadInput, NotServed
+from trainer.named import naming
 
 COMMANDS = {  # of `python -m trainer`, beside the training; each is a module with a `main`
     "compare": "tell whether the difference between two models is more than noise",
@@ -66,10 +67,15 @@ def train(config: Config) -> None:
         return
     tensorboard.check(config)
     check_output(config)  # better to learn it now than after the training
-    teacher = config.teacher.read_bytes() if config.teacher else None
-    if teacher is not None:
+    run(config, data, read_teacher(config.teacher) if config.teacher else None)
+
+
+def read_teacher(path: Path) -> bytes:
+    """Return the bytes of a `.h5` that the kernel can read. Raises `BadInput` and `OSError`."""
+    teacher = path.read_bytes()
+    with naming(path):
         network.load(teacher)
-    run(config, data, teacher)
+    return teacher
 
 
 def run(config: Config, data: Dataset, teacher: bytes | None) -> None:

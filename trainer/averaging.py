@@ -19,7 +19,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from digits import bundle
 from digits.errors import BadModel
 from digits.image import Pixels
 from digits.layers import ARITHMETIC_FREE, Layer
@@ -51,7 +50,7 @@ class Ensemble:
 
     def h5(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / bundle.H5_NAME
+            path = Path(folder) / "model.h5"
             self.model.save(path)
             return path.read_bytes()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from trainer.dataset import Labels
 
 if TYPE_CHECKING:  # it takes seconds, and only its networks are cooled

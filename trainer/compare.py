@@ -23,7 +23,7 @@ from trainer import dataset, named
 from trainer.config import Config
 from trainer.dataset import Dataset, Part
 from trainer.errors import DONE
-from trainer.foreign import is_number, part, word
+from trainer.foreign import entry, is_number, word
 from trainer.parallel import on_all_cores
 
 SIGNIFICANT = 0.05  # chance below which a difference is taken to be one
@@ -107,7 +107,7 @@ def caveats(manifest: Manifest, data: Dataset, config: Config, on: str) -> list[
 
 
 def caveat(manifest: Manifest, data: Dataset, config: Config, on: str) -> str | None:
-    facts, training = part(manifest, "data"), part(manifest, "training")
+    facts, training = entry(manifest, "data"), entry(manifest, "training")
     name = word(manifest.get("version"), "a model without a name")
     if not facts:
         return f"nothing says what {name} was trained on; it may know these images"
@@ -133,13 +133,19 @@ def main(arguments: list[str]) -> int:
     first, second = (named.find(name, given.models) for name in (given.first, given.second))
     data = dataset.load(given.data, validation=config.validation)
     asked: Part = getattr(data, given.on)
-    comparison = mcnemar(*(right(network.load(model.h5), asked) for model in (first, second)))
+    comparison = mcnemar(*(right(load(model), asked) for model in (first, second)))
     warnings = [line for model in (first, second) for line in caveats(model.manifest, data, config, given.on)]
     for warning in dict.fromkeys(warnings):
         print(f"warning: {warning}", file=sys.stderr)
     facts = as_facts(comparison, first, second, given.on)
     print(json.dumps(facts) if given.json else table(comparison, first, second, given.on))
     return DONE
+
+
+def load(model: Bundle) -> Network:
+    """Return the network of a model. Raises `BadInput`."""
+    with named.naming(model.version):
+        return network.load(model.h5)
 
 
 def parser() -> argparse.ArgumentParser:

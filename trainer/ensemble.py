@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -21,14 +20,13 @@ import numpy as np
 
 from digits import network
 from digits.bundle import Bundle, Manifest
-from digits.errors import BadModel
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from trainer import calibrate, compare, dataset, named, parity
 from trainer.config import Config, add_flag
 from trainer.console import check_output, publish, say, say_tested, silence_imports, timed
 from trainer.dataset import Dataset, Part
 from trainer.errors import DONE, BadInput
-from trainer.foreign import is_number, part
+from trainer.foreign import entry, is_number
 from trainer.parallel import on_all_cores
 
 if TYPE_CHECKING:  # these import Keras, which takes seconds
@@ -98,7 +96,7 @@ def refuse(found: Sequence[Bundle]) -> None:
 
 def as_trained(config: Config, manifests: Sequence[Manifest]) -> Config:
     """Hold out what the members' trainings did, if all agree, and vary images as far as any of them."""
-    told = [part(manifest, "training") for manifest in manifests]
+    told = [entry(manifest, "training") for manifest in manifests]
     values = {name: [item[name] for item in told if is_number(item.get(name))] for name in AS_TRAINED}
     for name in ("patch", "moved"):
         if len(values[name]) < len(told):  # trained before it could be told
@@ -133,25 +131,17 @@ def run(found: Sequence[Bundle], data: Dataset, config: Config) -> None:
 
 
 def ask(model: Bundle, validation: Part) -> Probabilities:
-    """Return the (n, 10) probabilities that are served. Raises `BadMember`."""
-    with naming(model):
+    """Return the (n, 10) probabilities that are served. Raises `BadInput`."""
+    with named.naming(model.version):
         return on_all_cores(network.load(model.h5), validation.pixels)
 
 
 def load(model: Bundle) -> Any:
-    """Return the keras.Model. Raises `BadMember`."""
+    """Return the keras.Model. Raises `BadInput`."""
     from trainer import averaging
 
-    with naming(model):
+    with named.naming(model.version):
         return averaging.load(model.h5)
-
-
-@contextmanager
-def naming(model: Bundle) -> Iterator[None]:
-    try:
-        yield
-    except BadModel as exc:
-        raise BadMember(f"{model.version}: {exc}") from exc
 
 
 def check(ensemble: Ensemble, members: Sequence[Member], validation: Part) -> None:
@@ -218,12 +208,12 @@ def offer(
 def as_facts(member: Member, validation: Part) -> Manifest:
     """Return what the manifest keeps of a member: what its own says, and how it does on the validation set."""
     manifest = member.bundle.manifest
-    test = part(manifest, "test")
+    test = entry(manifest, "test")
     return {
         "version": member.bundle.version,
-        "model": part(manifest, "model"),
-        "data": part(manifest, "data"),
-        "training": part(manifest, "training"),
+        "model": entry(manifest, "model"),
+        "data": entry(manifest, "data"),
+        "training": entry(manifest, "training"),
         "validation": {"accuracy": accuracy(member.answers, validation), "images": len(validation)},
         "test": {name: test[name] for name in FIGURES if is_number(test.get(name))},
     }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from digits.sizes import CLASSES
 from trainer.dataset import Labels
 

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from digits.image import Pixels
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from digits.sizes import CLASSES
 from trainer import devices
 from trainer.batches import Batches, Teacher, network_input, one_hot

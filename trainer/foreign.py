@@ -1,4 +1,4 @@
-"""What manifests say that anybody may have written: parts, numbers and words, or none where they are no such thing.
+"""What manifests say that anybody may have written: objects, numbers and words, or none where they are no such thing.
 
 Knows nothing of what is done with them.
 """
@@ -13,8 +13,8 @@ from digits.bundle import Manifest
 MOST = 80  # characters of a word; a name of a file or a version has no more, mostly
 
 
-def part(manifest: Manifest, name: str) -> Manifest:
-    """Return a part of a manifest; an empty one if there is none, as of a `.h5` alone."""
+def entry(manifest: Manifest, name: str) -> Manifest:
+    """Return an object in a manifest; an empty one if there is none, as of a `.h5` alone."""
     found = manifest.get(name)
     return found if isinstance(found, dict) else {}
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from digits import bundle
 from digits.bundle import Bundle
-from digits.errors import BadBundle
+from digits.errors import BadBundle, BadModel
 from trainer.config import Config
+from trainer.errors import BadInput
 
 
 def find(name: str, models: Path) -> Bundle:
@@ -26,6 +29,15 @@ def find(name: str, models: Path) -> Bundle:
         return bundle.read_bare(path)
     path = path.resolve()  # a bundle knows its version by the name of its folder, which "." has not
     return bundle.read(path) if exists(path / bundle.MANIFEST_NAME) else bundle.read_current(path)
+
+
+@contextmanager
+def naming(name: object) -> Iterator[None]:
+    """Say with which model something is wrong: a `BadModel` from the block becomes a `BadInput` that names it."""
+    try:
+        yield
+    except BadModel as exc:
+        raise BadInput(f"{name}: {exc}") from exc
 
 
 def add_models(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 
 IMAGES = 1000  # that are asked about, if there are so many
 TOLERANCE = 1e-5  # on each probability

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from digits.image import Pixels
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from digits.sizes import CLASSES, SIDE
 from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import Part, first_of_each

@@ -21,7 +21,8 @@ import numpy as np
 from digits import bundle, image, network
 from digits.bundle import Bundle, Manifest
 from digits.cores import cores
-from digits.network import Network, Probabilities
+from digits.judgements import Probabilities
+from digits.network import Network
 from trainer import devices, parity, takeover, thresholds
 from trainer.config import Config
 from trainer.dataset import Dataset, Part, first_of_each

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from trainer.calibrate import tempered
 from trainer.dataset import Labels
 

@@ -24,7 +24,7 @@ from trainer import named, plots
 from trainer.console import say
 from trainer.errors import DONE, BadInput
 from trainer.evaluate import interval
-from trainer.foreign import part
+from trainer.foreign import entry
 from trainer.markup import Raw, data_url, day, duration, facts, figure, note, percent, plain, section, table
 from trainer.reliability import BINS
 
@@ -60,7 +60,7 @@ def render(manifest: Manifest, history: History, pictures: Mapping[str, bytes], 
 
 
 def headline(manifest: Manifest) -> str:
-    model, test, seconds = (part(manifest, key) for key in ("model", "test", "seconds"))
+    model, test, seconds = (entry(manifest, key) for key in ("model", "test", "seconds"))
     about = ", ".join(
         known for known in (
             f"architecture {model['architecture']}" if "architecture" in model else "",
@@ -71,7 +71,7 @@ def headline(manifest: Manifest) -> str:
     return (
         f'<header><p class="eyebrow">Digits · report of a model</p><h1>{escape(manifest["version"])}</h1>'
         f"<p>{escape(about)}</p></header>\n"
-        f'<dl class="figures">{"".join(figures(test, part(manifest, "calibration"), seconds))}</dl>\n'
+        f'<dl class="figures">{"".join(figures(test, entry(manifest, "calibration"), seconds))}</dl>\n'
     )
 
 
@@ -138,7 +138,7 @@ def member(facts: Facts) -> tuple[str, ...]:
 
 
 def mistaken(manifest: Manifest) -> str:
-    test = part(manifest, "test")
+    test = entry(manifest, "test")
     if "confusion" not in test:
         return section("What was read as what", lacking("the figures of the test set"))
     return section(
@@ -181,9 +181,9 @@ def per_class(classes: Sequence[Facts]) -> str:
 
 
 def sureness(manifest: Manifest) -> str:
-    calibration = part(manifest, "calibration")
-    thresholds = facts(part(manifest, "thresholds"), "Thresholds: with less there is no digit")
-    thresholds += facts(part(manifest, "outliers"), "Images without a digit, told apart by presence")
+    calibration = entry(manifest, "calibration")
+    thresholds = facts(entry(manifest, "thresholds"), "Thresholds: with less there is no digit")
+    thresholds += facts(entry(manifest, "outliers"), "Images without a digit, told apart by presence")
     if "before" not in calibration or "after" not in calibration:
         return section("How sure it is", lacking("confidence in bins"), thresholds)
     chart = plots.svg(plots.reliability(calibration["before"], calibration["after"]))
@@ -275,7 +275,7 @@ def practised(item: Facts) -> tuple[str, ...]:
 
 
 def proof(manifest: Manifest) -> str:
-    checks = part(manifest, "checks")
+    checks = entry(manifest, "checks")
     if not checks:
         return section("Served as it was trained", lacking("what was checked before it was published"))
     rows = []
@@ -286,16 +286,16 @@ def proof(manifest: Manifest) -> str:
     if "front_door" in checks:
         door = checks["front_door"]
         rows.append(("right when sent as PNG files", percent(door["accuracy"]), f"{door['images']:,} images"))
-    compared = facts(part(manifest, "compared"), "Against what was served before")
+    compared = facts(entry(manifest, "compared"), "Against what was served before")
     return section("Served as it was trained", table(("check", "result", "on"), rows), compared)
 
 
 def making(manifest: Manifest) -> str:
     tables = (
-        facts(part(manifest, "training"), "Training"),
-        facts(part(manifest, "data"), "Data"),
-        facts(part(manifest, "made_with"), "Environment"),
-        facts(part(manifest, "model"), "File"),
+        facts(entry(manifest, "training"), "Training"),
+        facts(entry(manifest, "data"), "Data"),
+        facts(entry(manifest, "made_with"), "Environment"),
+        facts(entry(manifest, "model"), "File"),
     )
     return section(
         "How it was made", f'<div class="pair">{"".join(f"<div>{some}</div>" for some in tables if some)}</div>'

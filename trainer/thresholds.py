@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.bundle import Manifest
+from digits.judgements import PRESENCE
 from digits.lattice import beliefs
-from digits.network import PRESENCE, Network
+from digits.network import Network
 from trainer.augment import Variation, as_pixels, augment
 from trainer.dataset import Part
 from trainer.outliers import outliers

@@ -15,7 +15,7 @@ import keras
 from digits import bundle, network
 from digits.bundle import Bundle, Manifest
 from digits.errors import BadModel
-from digits.network import Probabilities
+from digits.judgements import Probabilities
 from trainer import (
     architectures,
     averaging,

@@ -59,7 +59,7 @@ def is_stack(image: object) -> bool:
 
 
 def spread(entry: Any) -> Iterator[Any]:
-    """Return the images that an entry of a list stands for: one, or all of a folder, a pattern or (n, 28, 28).
+    """Yield the images that an entry of a list stands for: one, or all of a folder, a pattern or (n, 28, 28).
 
     Raises `OSError` where there are none.
     """
