@@ -167,9 +167,18 @@ def is_nested(value: Any, levels: int) -> bool:
 def contents(models: Path) -> tuple[bool, bool]:
     """Tell whether there is a `current`, and whether there is a bare `.h5`. Raises `BadBundle`."""
     try:
-        return (models / CURRENT).exists(), (models / H5_NAME).exists()
+        return lies(models / CURRENT), lies(models / H5_NAME)
     except OSError as exc:
         raise BadBundle("missing", f"cannot read {models}: {exc.strerror}") from exc
+
+
+def lies(path: Path) -> bool:
+    """Tell whether there is something of this name, be it a link that leads nowhere. Raises `OSError`."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def ignored(models: Path) -> str | None:

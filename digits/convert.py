@@ -64,7 +64,7 @@ def build(saved: SavedModel) -> onnx.ModelProto:
     graph.nodes.append(helper.make_node("Identity", [probabilities.name], ["probabilities"]))
     graph.nodes.append(helper.make_node("Concat", ["probabilities", presence.name], ["judgements"], axis=1))
     model = wrap(graph)
-    helper.set_model_props(model, describe(saved, layers))
+    helper.set_model_props(model, describe(saved, layers) | {"elements": str(graph.elements)})
     onnx.checker.check_model(model)
     return model
 

@@ -9,9 +9,12 @@ is counted before anything is decoded. What is in the picture is no matter of th
 
 from __future__ import annotations
 
+import ctypes
 import io
 import struct
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import ExifTags, Image, ImageOps
 
@@ -29,7 +32,8 @@ MAX_STRAY = 1 << 16  # bytes between those; each takes about 0.4 µs, and decode
 SMALL_TILES = 1 << 20  # pixels that the tiles of a TIFF may have, however small the picture is
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
 
-TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 259, 322, 323  # tags; TIFF 6.0, sections 3 and 15
+TIFF_SUBFILE_TYPE, TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 254, 259, 322, 323  # tags; TIFF 6.0
+SMALLER, MASK = 1, 4  # bits of TIFF_SUBFILE_TYPE: no page, but what belongs to one
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHUNK = struct.Struct(">I4s")  # how long it is, and its name; four bytes of checksum come after what it holds
@@ -94,6 +98,18 @@ def decode(image: Image.Image) -> Decoded:
     except Exception as exc:  # as above; a truncated file ends here
         raise BadImage("broken", f"the {image.format} image is damaged or cut short") from exc
     return Decoded(image, (height, width) if turned else (width, height))
+
+
+def silence() -> None:
+    """Have Pillow and libtiff write nothing about pictures on stderr, which a few bytes could have them do for hours.
+
+    What is wrong with a picture is raised all the same.
+    """
+    warnings.filterwarnings("ignore", module="PIL")
+    for path in sorted(Path(Image.__file__).parent.parent.glob("pillow.libs/libtiff*")):  # as wheels have it
+        library = ctypes.CDLL(str(path))  # the one that is loaded already
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def check_pieces(data: bytes) -> None:
@@ -172,7 +188,7 @@ def check_scans(image: Image.Image, data: bytes) -> None:
 
 
 def check_frames(image: Image.Image, data: bytes) -> None:
-    """Refuse an animation of more than `MAX_FRAMES`; of any other, the first frame counts.
+    """Refuse an animation of more than `MAX_FRAMES`; of any other, the first frame counts. Pages are no frames.
 
     No further frame is decoded to find out. An MPO is no animation: its other pictures are depth
     or gain maps.
@@ -183,7 +199,8 @@ def check_frames(image: Image.Image, data: bytes) -> None:
         case "GIF":
             frames = count_gif_frames(data)
         case "TIFF":
-            frames = count_tiff_pages(image)
+            check_pages(image)
+            return
         case _:  # PNG and WebP say so in their header
             frames = getattr(image, "n_frames", 1)
     if frames > MAX_FRAMES:
@@ -212,12 +229,16 @@ def count_gif_frames(data: bytes) -> int:
     return frames
 
 
-def count_tiff_pages(image: Image.Image) -> int:
-    """Return how many pages there are, or one more than allowed; seeking reads directories, not pixels."""
+def check_pages(image: Image.Image) -> None:
+    """Refuse a TIFF of several pages, for nobody would notice that only one was read; seeking decodes none."""
+    pages = 0
     try:
-        image.seek(MAX_FRAMES)
+        for at in range(MAX_FRAMES + 1):
+            image.seek(at)
+            pages += not int(image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)) & (SMALLER | MASK)  # type: ignore[attr-defined]
+            if pages > 1:
+                raise BadImage("animated", "the TIFF has several pages; send each as an image of its own")
     except EOFError:
-        return image.tell() + 1
+        return
     finally:
         image.seek(0)
-    return MAX_FRAMES + 1

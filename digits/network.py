@@ -15,6 +15,7 @@ from digits.judgements import Judgements, Probabilities
 from digits.sizes import SIDE
 
 AT_ONCE = 32  # images in one run: what lies between the layers of more does not stay in the cache
+MOST_ELEMENTS = 1 << 25  # floats between the layers, in all of a run: 128 MiB; a huge network gets fewer images
 
 
 class Network:
@@ -33,6 +34,7 @@ class Network:
             raise BadModel("unsupported", f"ONNX Runtime cannot run the model: {exc}") from exc
         properties = self._session.get_modelmeta().custom_metadata_map
         self.parameters = int(properties["parameters"])
+        self._at_once = min(max(MOST_ELEMENTS // int(properties["elements"]), 1), AT_ONCE)
         self.keras_version = properties["keras_version"]
 
     def __call__(self, batch: Pixels) -> Probabilities:
@@ -50,10 +52,10 @@ class Network:
     def _run(self, output: str, batch: Pixels) -> NDArray[np.float32]:
         if batch.dtype != np.uint8 or batch.shape[1:] != (SIDE, SIDE):
             raise ValueError(f"a batch is uint8 (n, 28, 28), not {batch.dtype} {batch.shape}")
-        if len(batch) <= AT_ONCE:
+        if len(batch) <= self._at_once:
             return np.asarray(self._session.run([output], {"pixels": batch})[0])
-        starts = range(0, len(batch), AT_ONCE)
-        return np.concatenate([self._run(output, batch[start : start + AT_ONCE]) for start in starts])
+        starts = range(0, len(batch), self._at_once)
+        return np.concatenate([self._run(output, batch[start : start + self._at_once]) for start in starts])
 
 
 def prepare() -> Any:

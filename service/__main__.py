@@ -21,6 +21,11 @@ def main() -> int:
     try:
         settings = Settings.from_env()
         settings.models.mkdir(parents=True, exist_ok=True)  # so that there is something to watch
+    except FileExistsError:
+        print(
+            f"error: {settings.models} is no folder; DIGITS_MODELS names the one that holds the models", file=sys.stderr
+        )
+        return 2
     except (ValueError, OSError) as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 2

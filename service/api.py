@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -174,7 +175,7 @@ def add_model(app: FastAPI, models: Models) -> None:
 def plot_file(engine: Engine, name: str) -> Path:
     """Return the file of a plot that the manifest lists, and of no other. Raises `Problem`."""
     path = engine.path / bundle.PLOTS / name
-    if name not in listed(engine.manifest) or Path(name).name != name or not path.is_file():
+    if name not in listed(engine.manifest) or Path(name).name != name or not os.path.isfile(path):  # noqa: PTH113  # says no where Path.is_file raises
         raise Problem(404, "not_found", f"the model has no plot {name!r}; GET /model lists them under 'plots'")
     return path
 
@@ -185,7 +186,7 @@ def report_file(engine: Engine) -> Path:
     Raises `Problem`.
     """
     path = engine.path / bundle.REPORT_NAME
-    if engine.path.name != engine.manifest["version"] or not path.is_file():
+    if engine.path.name != engine.manifest["version"] or not os.path.isfile(path):  # noqa: PTH113  # says no where Path.is_file raises
         raise Problem(404, "not_found", "the model came without a report")
     return path
 

@@ -50,8 +50,9 @@ class Bodies:
 
     def check_length(self, declared: bytes) -> None:
         """Refuse what says itself that it is too long, before it arrives. Raises `Problem`."""
-        if declared.isdigit() and len(declared) < 20 and int(declared) > self.max_body:
-            raise self.too_large()  # a number of more digits is counted as it arrives
+        digits = declared.lstrip(b"0")
+        if declared.isdigit() and (len(digits) >= 20 or int(digits or b"0") > self.max_body):
+            raise self.too_large()
 
     def check(self, received: int) -> None:
         if received > self.max_body:

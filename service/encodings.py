@@ -7,7 +7,9 @@ import zlib
 from service.problems import Problem
 
 IDENTITY = b"identity"
-WINDOWS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}  # deflate means zlib: RFC 9110, section 8.4.1.2
+WINDOWS = {  # deflate means zlib, and x-gzip gzip: RFC 9110, section 8.4.1
+    b"gzip": 16 + zlib.MAX_WBITS, b"x-gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS,
+}  # fmt: skip
 
 
 def inflate(body: bytes, encoding: bytes, most: int) -> bytes:

@@ -215,7 +215,7 @@ class Models:
 
     def _refuse(self, reason: str, *, for_now: bool) -> None:
         """Remember why; what may be the machine's fault is tried again, ever more rarely."""
-        self.refusal = reason
+        self.refusal = reason = printable(reason)
         self._try_again = time.monotonic() + self._backoff if for_now else math.inf
         self._backoff = min(2 * self._backoff, MOST_BACKOFF)
         logger.warning("model not taken up: %s", reason)
@@ -237,8 +237,7 @@ class Models:
         others = bundle.strays(self.folder)
         if not others:
             return where
-        are = "is" if len(others) == 1 else "are"
-        return f"{where}; it holds {', '.join(others)[:200]}, which {are} served only under the name {bundle.H5_NAME}"
+        return f"{where}; it holds {', '.join(others)[:200]}, but only a .h5 of the name {bundle.H5_NAME} is served"
 
     def _is_published(self, engine: Engine | None) -> bool:
         return engine is not None and engine.path.is_relative_to(self.folder)
@@ -296,6 +295,11 @@ class Models:
             await self.refresh()
             if self.folder.stat().st_ino != inode:
                 return
+
+
+def printable(text: str) -> str:
+    """Return what may hold words of a file that anybody wrote, on one line and without control characters."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def fingerprint(folder: Path) -> tuple[Any, ...]:

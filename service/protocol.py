@@ -88,6 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.head = 0
         if not self.parser.should_upgrade():
             super().on_headers_complete()
+            self.headers = []  # of trailers, which are no headers (RFC 9110, section 6.5.1)
 
     def on_body(self, body: bytes) -> None:
         self.head = 0

@@ -16,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import LOGGING_CONFIG, STARTUP_FAILURE
 
+from digits.decode import silence
 from service import workers
 from service.protocol import BoundedProtocol
 from service.settings import Settings
@@ -44,7 +45,7 @@ class Server(uvicorn.Server):
             raise
         for listening in (item for server in self.servers for item in server.sockets):
             host, port = listening.getsockname()[:2]
-            tell("ready on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+            tell("listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End in good order; at once if Ctrl-C is pressed once more, whatever the threads are at."""
@@ -61,6 +62,7 @@ def tell(message: str, *arguments: object) -> None:
 def run(make_app: Callable[[], ASGIApp], settings: Settings, prepare: Callable[[], object]) -> int:
     """Serve until a signal; `prepare` imports what all but the first process inherit. Returns an exit status."""
     skip_unused_log_fields()
+    silence()
     config = uvicorn.Config(
         make_app, factory=True, host=settings.host, port=settings.port,
         log_level=settings.log_level, access_log=settings.log_level in ("debug", "info"),

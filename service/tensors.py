@@ -237,14 +237,14 @@ def read_timeout(value: Any) -> float | None:
 
 
 def listed(holder: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    value = holder.get(name, [])
+    value = [] if holder.get(name) is None else holder[name]
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise wrong(f"{name!r} must be a list of objects")
     return value
 
 
 def settings_of(holder: dict[str, Any]) -> dict[str, Any]:
-    value = holder.get("parameters", {})
+    value = {} if holder.get("parameters") is None else holder["parameters"]
     if not isinstance(value, dict):
         raise wrong("'parameters' must be an object")
     return value

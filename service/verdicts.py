@@ -60,11 +60,17 @@ def failure(index: int, name: str | None, refused: BadImage) -> dict[str, Any]:
 
 def doubt(pixels: Pixels, sight: Sight | None, presence: float, threshold: float) -> str | None:
     """Return why no digit is to be given, if there is a reason."""
-    if not np.count_nonzero(pixels):  # `any` takes six times as long
+    if is_even(pixels):
         return "blank"
     if sight is not None and sight.others:
         return "several_digits"
     return "not_a_digit" if presence < threshold else None
+
+
+def is_even(pixels: Pixels) -> bool:
+    """Tell whether all pixels are alike; NumPy takes six times as long."""
+    flat = pixels.tobytes()
+    return flat.count(flat[0]) == len(flat)
 
 
 def explanation(pixels: Pixels, sight: Sight | None) -> dict[str, Any]:

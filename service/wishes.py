@@ -24,6 +24,9 @@ MOST_OTHERS = 20  # parameters that are looked at for what they may have meant
 NEAR = 0.75  # of 1; "box" is as near to "boxes", and "text" less to "expect"
 TRUTHS = {"true": True, "1": True, "": True, "false": False, "0": False}
 
+ROUTES = {"/predict": ("explain", "threshold"), "/read": ("expect", "pattern", "boxes", "threshold")}
+SEVERAL = {"boxes"}  # parameters that may be given more than once
+
 Query = dict[str, list[str]]
 
 
@@ -52,7 +55,7 @@ def for_predict(query: bytes) -> PredictWishes:
     if not query:
         return NONE
     with refusing():
-        given = parsed(query, {"explain", "threshold"})
+        given = parsed(query, "/predict")
         return PredictWishes(explain=read_explain(given), threshold=read_threshold(given))
 
 
@@ -62,7 +65,7 @@ def for_read(query: bytes) -> ReadWishes:
     Raises `Problem`.
     """
     with refusing():
-        given = parsed(query, {"expect", "pattern", "boxes", "threshold"})
+        given = parsed(query, "/read")
         return ReadWishes(read_pattern(given), read_boxes(given.get("boxes", [])), read_threshold(given))
 
 
@@ -75,21 +78,28 @@ def refusing() -> Iterator[None]:
         raise Problem(422, "invalid", str(exc)) from exc
 
 
-def parsed(query: bytes, known: set[str]) -> Query:
+def parsed(query: bytes, route: str) -> Query:
     try:
         given = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MOST_BOXES + 20)
     except ValueError as exc:
         raise ValueError("the query has too many parameters") from exc
+    known = ROUTES[route]
     if given.keys() - known:
-        check_names([name for name in given if name not in known], known)
+        check_names([name for name in given if name not in known], route)
+    for name in known:
+        if len(given.get(name, ())) > 1 and name not in SEVERAL:
+            raise ValueError(f"{name} may be given once")
     return given
 
 
-def check_names(others: Sequence[str], known: set[str]) -> None:
+def check_names(others: Sequence[str], route: str) -> None:
     from difflib import get_close_matches  # as in `service.settings`
 
     for name in others[:MOST_OTHERS]:
-        for near in get_close_matches(name[:LONGEST].lower(), known, 1, NEAR):
+        for other, known in ROUTES.items():
+            if name in known:
+                raise ValueError(f"{name} is a parameter of {other}, not of {route}")
+        for near in get_close_matches(name[:LONGEST].lower(), ROUTES[route], 1, NEAR):
             raise ValueError(f"there is no parameter {name[:LONGEST]!r}; did you mean {near!r}?")
 
 

@@ -291,21 +291,24 @@ def gif_with_growing_frame() -> bytes:
     return bytes(data)
 
 
-def tiff(width: int, height: int, following: int = 0, photometric: int = 1) -> bytes:
+def tiff(
+    width: int, height: int, following: int = 0, *, photometric: int = 1, bits: int = 8, compression: int = 1,
+    content: bytes = bytes(784),
+) -> bytes:  # fmt: skip
     """Return a grey TIFF of one strip; `following` is where its next directory is said to be."""
     entries = [
         (256, 4, 1, width),
         (257, 4, 1, height),
-        (258, 3, 1, 8),
-        (259, 3, 1, 1),
+        (258, 3, 1, bits),
+        (259, 3, 1, compression),
         (262, 3, 1, photometric),
         (273, 4, 1, 8 + 2 + 9 * 12 + 4),
         (277, 3, 1, 1),
         (278, 4, 1, height),
-        (279, 4, 1, 784),
+        (279, 4, 1, len(content)),
     ]
     directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<I", following) + bytes(784)
+    return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<I", following) + content
 
 
 def webp(width: int, height: int) -> bytes:

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PYTHON = "DIGITS_TESTS_PYTHON"  # in the environment: the Python of the service, if not that of the tests
 DEADLINE = 60.0  # seconds until it must listen; it takes about two
-READY = re.compile(r"ready on (http://[\d.:]+)")
+READY = re.compile(r"listening on (http://[\d.:]+)")
 
 
 @dataclass

@@ -195,6 +195,13 @@ async def test_what_is_no_digit_gets_none_and_the_reason(client: httpx.AsyncClie
     }
 
 
+@pytest.mark.parametrize("level", [0, 128, 255])
+async def test_an_array_of_one_level_is_blank(client: httpx.AsyncClient, level: int) -> None:
+    response = await client.post("/predict", content=npy(np.full((28, 28), level, np.uint8)), headers=NPY)
+    (item,) = response.json()["predictions"]
+    assert (item["digit"], item["reason"]) == (None, "blank")
+
+
 async def test_the_threshold_is_the_manifests_unless_a_request_says_otherwise(published: Path) -> None:
     manifest = bundle.read_current(published).manifest
     assert "thresholds" not in manifest
@@ -269,7 +276,7 @@ async def test_nobody_is_sent_where_a_host_header_says(client: httpx.AsyncClient
     assert response.status_code in (400, 404, 405)
 
 
-@pytest.mark.parametrize("query", [*QUERIES, "explain=perhaps"])
+@pytest.mark.parametrize("query", [*QUERIES, "explain=perhaps", "expect=1", "threshold=0.1&threshold=0.9"])
 async def test_wishes_that_make_no_sense_are_refused(client: httpx.AsyncClient, query: str) -> None:
     response = await client.post(f"/predict?{query}", content=npy(IMAGES[0]), headers=NPY)
     assert (response.status_code, code_of(response)) == (422, "invalid")
@@ -364,6 +371,9 @@ async def test_when_no_image_can_be_read_the_status_is_422(client: httpx.AsyncCl
         ({"content": b"", "headers": {"content-type": "image/png"}}, 400, "empty_body"),
         ({"content": b"x", "headers": JSON | {"content-encoding": "br"}}, 415, "unsupported_encoding"),
         ({"content": b"x", "headers": JSON | {"content-encoding": "gzip"}}, 400, "malformed"),
+        ({"content": b"x", "headers": JSON | {"content-encoding": "x-gzip"}}, 400, "malformed"),
+        ({"content": b"x", "headers": JSON | {"content-length": "9" * 20}}, 413, "too_large"),
+        ({"content": npy(np.zeros((28, 28), "u1," * 200)), "headers": NPY}, 422, "bad_pixels"),
         ({"content": b"", "headers": JSON}, 400, "empty_body"),
         ({"content": b"{", "headers": JSON}, 400, "malformed"),
         ({"content": b"\xff", "headers": JSON}, 400, "malformed"),
@@ -545,7 +555,9 @@ async def test_a_file_of_a_bundle_beyond_the_cap_is_not_read(tmp_path: Path, ser
             assert (response.status_code, code_of(response)) == (404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["loss.png", "%2e%2e", "..%2fmanifest.json", "manifest.json", "accuracy.png%00"])
+@pytest.mark.parametrize(
+    "name", ["loss.png", "%2e%2e", "..%2fmanifest.json", "manifest.json", "accuracy.png%00", "a" * 300]
+)
 async def test_nothing_but_its_plots_can_be_fetched(client: httpx.AsyncClient, name: str) -> None:
     response = await client.get(f"/model/plots/{name}")
     assert (response.status_code, code_of(response)) == (404, "not_found")

@@ -370,6 +370,7 @@ def test_what_is_no_array_of_probabilities_is_an_error(body: bytes) -> None:
         ("ftp://localhost", "write http://localhost:8000"),
         ("http://", "not an address"),
         ("http://localhost:http", "not an address"),
+        ("http://localhost:8000/?expect=5", "ends before the"),
     ],
 )
 def test_what_is_no_address_is_told_so(url: str, says: str) -> None:

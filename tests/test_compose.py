@@ -96,7 +96,7 @@ def test_a_bare_file_in_a_folder_is_served(composition: Composition, tmp_path: P
     bare.chmod(0o644)
     images, _ = made.mnist(1)
     with started("--volume", f"{tmp_path}:/models:ro", "--publish", "127.0.0.1::8000") as container:
-        follow(["docker", "logs", "--follow", container], until="ready on")
+        follow(["docker", "logs", "--follow", container], until="listening on")
         with Client(f"http://{output(['docker', 'port', container, '8000/tcp']).split()[0]}") as client:
             (prediction,) = client.predict(list(images))
     assert (prediction.digit, prediction.model.sha256) == (7, identity.sha256)
@@ -117,7 +117,7 @@ def test_the_service_ends_cleanly_when_told_to(composition: Composition) -> None
     finally:
         composition.run("start", "service")
         since = output(["docker", "inspect", "--format", "{{.State.StartedAt}}", container]).strip()
-        follow(["docker", "logs", "--follow", "--since", since, container], until="ready on")
+        follow(["docker", "logs", "--follow", "--since", since, container], until="listening on")
 
 
 # --- bringing it up -----------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def composition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compositio
     try:
         composed.run("up", "--detach")
         service, trainer = composed.container("service"), composed.container("trainer")
-        follow(["docker", "logs", "--follow", service], until="ready on")
+        follow(["docker", "logs", "--follow", service], until="listening on")
         with Client(composed.url) as client:
             assert client.health().ok
         assert ended(trainer) == "0"

@@ -19,7 +19,9 @@ from digits.conversion import Conversion
 from digits.errors import BadModel
 from service.engine import Models
 from service.problems import NoModel
+from tests import hostile
 from tests.conftest import Busy
+from tests.hostile import image_input, layer, sequential
 from tests.models import dense_h5, mnist, publish, templates
 
 pytestmark = pytest.mark.anyio
@@ -152,7 +154,7 @@ async def test_without_current_the_default_model_is_served_again(
     (published, again) = [record.getMessage() for record in caplog.records if "serving" in record.getMessage()]
     assert published == f"serving model {made.version}"
     assert f"comes with the project, since no model in {folder} is current" in again
-    assert "mine.h5, mnist_cnn_model.keras, which are served only under the name mnist_cnn_model.h5" in again
+    assert "mine.h5, mnist_cnn_model.keras, but only a .h5 of the name mnist_cnn_model.h5 is served" in again
 
 
 async def test_a_folder_that_cannot_be_watched_is_complained_of_in_a_line(
@@ -244,6 +246,28 @@ async def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
     async with models.watched():
         assert version(models) is None
         assert "no number" in str(models.refusal)
+
+
+async def test_a_current_that_leads_nowhere_changes_nothing_but_the_reason(tmp_path: Path, h5: bytes) -> None:
+    publish(tmp_path / "default", templates())
+    made = publish(tmp_path / "models", h5)
+    models = Models(tmp_path / "models", tmp_path / "default")
+    async with models.watched():
+        (tmp_path / "models" / "current").unlink()
+        (tmp_path / "models" / "current").symlink_to("nowhere")
+        await until(lambda: models.refusal is not None)
+        assert version(models) == made.version
+
+
+async def test_the_words_of_a_file_forge_no_lines_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nor do they move the cursor of whoever reads it."""
+    config = sequential(image_input(), layer("Evil\nINFO:     serving model FAKE\x1b[2J", name="evil"))
+    (tmp_path / bundle.H5_NAME).write_bytes(hostile.model(config))
+    models = Models(tmp_path)
+    async with models.watched():
+        assert version(models) is None
+    assert "Evil\\nINFO:     serving model FAKE\\x1b[2J" in str(models.refusal)
+    assert all(record.getMessage().isprintable() for record in caplog.records)
 
 
 async def test_after_a_refusal_a_good_bundle_is_taken_up(tmp_path: Path, h5: bytes) -> None:

@@ -235,6 +235,23 @@ def test_the_healthy_model_is_read() -> None:
     assert network.Network(convert.to_onnx(HEALTHY)).parameters == 7850
 
 
+def test_of_a_network_with_huge_layers_few_images_are_in_memory_at_once() -> None:
+    wide = [conv(), *(layer("ReLU", name=f"relu{index}") for index in range(14))]
+    wide[0]["config"]["filters"] = 1300  # just below what one layer may have
+    arrays = {
+        "conv2d/conv2d/kernel": np.ones((1, 1, 1, 1300), np.float32), "conv2d/conv2d/bias": np.zeros(1300, np.float32),
+        "dense/dense/kernel": np.ones((1300, 10), np.float32), "dense/dense/bias": np.zeros(10, np.float32),
+    }  # fmt: skip
+    found = network.Network(
+        convert.to_onnx(model(sequential(image_input(), *wide, layer("GlobalAveragePooling2D"), dense()), arrays))
+    )
+    elements = 28 * 28 * 1300 * 15
+    assert 1 <= found._at_once <= network.MOST_ELEMENTS // elements
+    pixels = np.random.default_rng(6).integers(0, 256, (5, 28, 28)).astype(np.uint8)
+    alone = [found(pixels[index : index + 1])[0] for index in range(5)]
+    np.testing.assert_allclose(found(pixels), alone, rtol=0, atol=1e-6)
+
+
 def old_style() -> dict[str, bytes]:
     """Return the healthy model as other versions of Keras wrote it."""
     arrays = {f"{path}:0": array for path, array in hostile.weights().items()}

@@ -232,9 +232,19 @@ def test_sides_are_those_of_the_upright_picture_even_if_it_is_decoded_smaller(
 
 def test_the_first_frame_of_an_animation_counts(seven: Pixels) -> None:
     frames = [drawn(), drawn().rotate(90), drawn().rotate(180)]
-    for kind in ("GIF", "PNG", "WEBP", "TIFF", "MPO"):
+    for kind in ("GIF", "PNG", "WEBP", "MPO"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         assert distance(seven, image.read(data)) < 0.03, kind
+
+
+@pytest.mark.parametrize("kind", [decode.SMALLER, decode.MASK])
+def test_of_several_pages_none_is_lost_but_a_thumbnail_or_mask_is_no_page(kind: int, seven: Pixels) -> None:
+    page, second = drawn(), drawn().resize((40, 40))
+    second.encoderinfo = {"tiffinfo": {decode.TIFF_SUBFILE_TYPE: kind}}
+    assert distance(seven, image.read(encoded(page, "TIFF", save_all=True, append_images=[second]))) < 0.03
+    with pytest.raises(BadImage, match="several pages") as refusal:
+        image.read(encoded(page, "TIFF", save_all=True, append_images=[drawn()]))
+    assert refusal.value.code == "animated"
 
 
 # --- geometry -----------------------------------------------------------------------------------
@@ -408,7 +418,7 @@ def test_what_is_no_picture_gets_its_code(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("following", "result"), [(0, "black"), (8, "black"), (4, "broken"), (200, "black"), (0xFFFFFFF0, "broken")]
+    ("following", "result"), [(0, "black"), (8, "black"), (4, "broken"), (200, "broken"), (0xFFFFFFF0, "broken")]
 )
 def test_a_tiff_whose_directories_go_round_comes_to_an_end(following: int, result: str) -> None:
     assert result_of(hostile.tiff(28, 28, following)) == result

@@ -199,6 +199,7 @@ async def test_a_blank_image_has_no_lines(client: httpx.AsyncClient) -> None:
     [
         "expect=0", "expect=65", "expect=x", "expect=-1", "pattern=", "pattern=a", "expect=3&pattern=[0-9]",
         "boxes=1,2,3", "boxes=1,2,0,4", "boxes=a,b,c,d", "boxes=-1,0,5,5", "threshold=2", "threshold=x",
+        "explain=true", "expect=3&expect=4",
         "&".join(["boxes=0,0,1,1"] * 201), "&".join(["x=1"] * 500),
     ],
 )  # fmt: skip

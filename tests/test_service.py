@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from service.endpoints import Answering
+from tests import hostile
 from tests.models import mnist, png, publish, templates
 from tests.server import ROOT, Server, serve
 
@@ -84,6 +85,29 @@ def test_headers_and_trailers_without_end_are_cut_off(server: Server, beginning:
         connection.sendall(beginning)
         assert bytes_taken(connection, most=100 << 20) < 20 << 20
     assert httpx.get(f"{server.url}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_trailers_are_no_headers_however_they_arrive(server: Server, apart: bool) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    content = png(mnist(1)[0][0])
+    parts = [head + b"%x\r\n%b\r\n0\r\n" % (len(content), content), b"Accept: application/x-npy\r\n\r\n"]
+    url = httpx.URL(server.url)
+    with socket.create_connection((url.host, url.port or 0), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts if apart else [b"".join(parts)]:
+            connection.sendall(part)
+        answer = connection.recv(1 << 16)
+    assert b"application/json" in answer.partition(b"\r\n\r\n")[0]
+
+
+def test_what_libraries_say_of_pictures_stays_out_of_the_log(server: Server) -> None:
+    said = len(server.log)
+    garbage = hostile.tiff(8, 5_000, bits=1, compression=4, content=b"\xaa" * 5_000)  # as fax machines pack pixels
+    for _ in range(2):
+        answer = httpx.post(f"{server.url}/predict", content=garbage, headers={"content-type": "image/tiff"})
+        assert answer.status_code in (200, 422)
+    assert [line for line in server.log[said:] if "POST /predict" not in line] == []
 
 
 def bytes_taken(connection: socket.socket, most: int) -> int:
@@ -220,11 +244,17 @@ def test_a_wrong_setting_ends_it_with_a_sentence(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_in_place_of_the_folder_of_models_ends_it_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.h5").touch()
+    done = run(models=tmp_path / "mine.h5")
+    assert (done.returncode, "mine.h5 is no folder; DIGITS_MODELS names" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_misspelt_setting_is_warned_of_and_the_port_is_told_at_any_level(published: Path) -> None:
     with serve(published, log_level="critical", max_image=7) as server:
         assert httpx.get(f"{server.url}/health/live").status_code == 200
     assert server.log[0] == "warning: DIGITS_MAX_IMAGE is no setting; did you mean DIGITS_MAX_IMAGES?\n"
-    assert [line for line in server.log[1:] if "ready on" not in line] == []
+    assert [line for line in server.log[1:] if "listening on" not in line] == []
 
 
 def test_several_workers_share_a_port(published: Path) -> None:

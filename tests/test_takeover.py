@@ -29,7 +29,9 @@ def test_what_is_better_by_more_than_chance_stays(tmp_path: Path, h5: bytes) -> 
     facts = compared(tmp_path, h5)
     assert (facts["with"], facts["images"], facts["caveats"]) == (made.version, 400, [])
     assert "what is served is better: of 400 validation images" in str(takeover.why_worse(facts))
-    assert takeover.sentence(facts).startswith("takes over by --force, though what was served is better: of 400")
+    assert takeover.sentence(facts).startswith(
+        "takes over, by --force or --quick, though what was served is better: of 400"
+    )
     models.publish(tmp_path, h5, golden=False, **SAME)
     assert takeover.why_worse(compared(tmp_path, better)) is None
     facts = compared(tmp_path, h5)

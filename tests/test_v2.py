@@ -125,6 +125,7 @@ async def test_pictures_are_looked_at_as_in_predict(client: httpx.AsyncClient, e
     for options in (
         request([head | {"parameters": {"binary_data_size": len(content)}}], content),
         request([head | {"data": encoded, "parameters": {"content_type": "base64"}}]),
+        request([head | {"data": encoded, "parameters": {"content_type": "base64"}}], outputs=None, parameters=None),
     ):
         np.testing.assert_allclose(rows(await client.post(INFER, **options)), expected, rtol=0, atol=1e-6)
 

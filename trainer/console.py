@@ -58,7 +58,9 @@ def say_tested(tested: Tested) -> None:
     evaluation, calibration = tested.evaluation, tested.calibration
     say(f"test accuracy {evaluation.accuracy:.4f} loss {evaluation.loss:.4f} on {len(tested.probabilities):,} images")
     error = calibration["test_error"]
-    say(f"calibrated by a temperature of {calibration['temperature']:.2f}: error {error:.4f} on the test set")
+    say(
+        f"temperature {calibration['temperature']:.2f}, with which the calibration error is {error:.4f} on the test set"
+    )
 
 
 def publish(offer: Callable[[], Bundle], started: float) -> None:

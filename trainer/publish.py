@@ -76,7 +76,10 @@ def publish(offer: Offer, data: Dataset, config: Config) -> Bundle:
         bundle.check_golden(made, read_back)
         worse = None if config.force else takeover.why_worse(made.manifest["compared"])
         if refusal := why_not(proof, config.target_accuracy) or worse:
-            raise NotServed(f"{refusal}; the bundle is kept as {made.path}, and what was served before still is")
+            raise NotServed(
+                f"{refusal}; the bundle is kept as {made.path}, and what was served before still is: to serve "
+                f"this one, write its name into {config.output / bundle.CURRENT}"
+            )
         bundle.make_current(made)
     return made
 

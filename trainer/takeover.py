@@ -62,7 +62,7 @@ def is_better_served(facts: Facts) -> bool:
 
 def sentence(facts: Facts) -> str:
     """Say how a network came to be served."""
-    anyway = " by --force, though what was served is better" if is_better_served(facts) else ""
+    anyway = ", by --force or --quick, though what was served is better" if is_better_served(facts) else ""
     return f"takes over{anyway}: {against(facts)}"
 
 
@@ -72,6 +72,6 @@ def against(facts: Facts) -> str:
         return f"it was compared with nothing, since what is served cannot be read ({facts['not_compared']})"
     but = "".join(f"; but {caveat}" for caveat in facts["caveats"])
     return (
-        f"of {facts['images']:,} validation images {facts['only_this_right']} are read rightly by it alone, and "
+        f"of {facts['images']:,} validation images {facts['only_this_right']} are read correctly by it alone, and "
         f"{facts['only_that_right']} by {facts['with']} alone (McNemar's p = {facts['p_value']:.2g}){but}"
     )

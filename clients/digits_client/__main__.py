@@ -150,7 +150,7 @@ def add_evaluate(command: argparse.ArgumentParser, files: object) -> None:
 
 
 def add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    how = 'for bash: eval "$(digits completion bash)" in .bashrc; needs shtab: pip install "digits-client[completion]"'
+    how = 'for bash: eval "$(digits completion bash)" in .bashrc; needs shtab: pip install shtab'
     command = commands.add_parser(
         "completion", help="print a script that completes commands in a shell", description=how
     )
@@ -162,7 +162,7 @@ def complete(options: argparse.Namespace) -> int:
     try:
         import shtab
     except ImportError as exc:
-        raise ImportError('this takes shtab: pip install "digits-client[completion]"') from exc
+        raise ImportError("this takes shtab: pip install shtab") from exc
     print(shtab.complete(parser(shtab.FILE), options.shell))
     return 0
 

@@ -333,6 +333,8 @@ def address(url: str) -> httpx.URL:
         raise Unreachable(f"{url!r} is not an address: {exc}") from exc
     if found.scheme not in {"http", "https"} or not found.host:
         raise Unreachable(f"{url!r} is not an address; write {URL if '://' in url else f'http://{url}'}")
+    if found.query:
+        raise Unreachable(f"{url!r} is not the address of a service, which ends before the ?")
     return found
 
 
