@@ -29,19 +29,22 @@ def setting(default: Any, help: str) -> Any:
 class Settings:
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 for all")
     port: int = setting(8000, "port to listen on; 0 for any free one")
-    models: Path = setting(Path("models"), "folder for published bundles, or for a `.h5` that you drop there")
+    models: Path = setting(
+        Path("models"), "folder for published bundles, or for a `mnist_cnn_model.h5` that you drop there"
+    )
     default_model: bool = setting(
         True,
-        "serve the model that comes with the project until one is published, even an unreadable one: `true` or `false`",
+        "serve the model that comes with the project while that folder holds none, not even an unreadable one: "
+        "`true` or `false`",
     )
     model_name: str = setting("digits", "name of the model under `/v1` and `/v2`, the protocols of other servers")
     workers: int = setting(0, "number of processes; 0: one per core, up to 4 (not on Linux: one)")
     threads: int = setting(
-        0, "threads for inference in each process, and as many for each way to decode; 0: one per core"
+        0, "threads for inference in each process, and as many for each kind of decoding; 0: one per core"
     )
     max_body: int = setting(10 << 20, "most bytes in a request; more get 413")
     max_images: int = setting(10_000, "most images in a request; more get 413")
-    max_batch: int = setting(64, "most images in a batch for a thread, which has the network read 32 at a time")
+    max_batch: int = setting(64, "most images that a thread takes at once; the network reads 32 of them at a time")
     max_queue: int = setting(20_000, "most images in all requests being answered, in each process; more get 429")
     root_path: str = setting("", "path prefix that a proxy adds in front of the service and strips, such as `/digits`")
     log_level: str = setting("info", "`critical`, `error`, `warning`, `info` or `debug`")
