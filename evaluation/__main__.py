@@ -1,4 +1,4 @@
-"""python -m evaluation: sets, ablation, rendered, grain, steps; all but sets here, on the model that is served."""
+"""python -m evaluation: sets, which asks a service; ablation, rendered, grain, signs, steps, on the served model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from digits import bundle, network
+from digits.bundle import Bundle
 from digits.decode import decode, identify
 from digits.errors import Refused
 from digits.network import Network
 from digits_client import Client, DigitsError
 from digits_client._client import URL
-from evaluation import ablation, grain, rendered, sets, steps
+from evaluation import ablation, grain, rendered, sets, signs, steps
 
 
 def main() -> int:
@@ -42,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
     )
     graining.add_argument("--count", type=int, default=50, help="of digits and of numbers for each contrast and noise")
     graining.set_defaults(do=lambda given: print(grain.report(reader(), given.count)))
+    signing = commands.add_parser("signs", help="how many printed signs are refused that are no digits")
+    signing.set_defaults(do=do_signs)
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)
@@ -69,6 +72,12 @@ def do_sets(given: argparse.Namespace) -> None:
         sets.contact_sheet(measured).save(given.sheet)
 
 
+def do_signs(given: argparse.Namespace) -> None:
+    found = served()
+    least = found.manifest.get("thresholds", {}).get("presence", 0.0)
+    print(signs.report(network.load(found.h5), least))
+
+
 def do_steps(given: argparse.Namespace) -> None:
     pictures = [decode(identify(path.read_bytes())).image for path in given.pictures]
     if given.numbers:
@@ -79,8 +88,12 @@ def do_steps(given: argparse.Namespace) -> None:
 
 def reader() -> Network:
     """Return the network that a service would serve. Raises `BadBundle` and `BadModel`."""
+    return network.load(served().h5)
+
+
+def served() -> Bundle:
     models = Path(os.environ.get("DIGITS_MODELS", "models"))
-    return network.load(bundle.read_served(models, bundle.DEFAULT_MODEL).h5)
+    return bundle.read_served(models, bundle.DEFAULT_MODEL)
 
 
 if __name__ == "__main__":

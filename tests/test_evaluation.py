@@ -20,7 +20,7 @@ from digits.network import Network
 from digits_client import Client, Identity, Prediction, Reading
 from digits_client._evaluate import NONE, as_matrix
 from digits_client._sets import Sample
-from evaluation import ablation, rendered, sets, steps
+from evaluation import ablation, rendered, sets, signs, steps
 from evaluation.drawing import SURROUNDINGS, number, picture, written
 from evaluation.sets import Measured
 from tests.hostile import encoded
@@ -190,3 +190,10 @@ def test_steps_are_drawn_by_the_model_of_the_project_where_none_is_published(tmp
     assert (done.returncode, done.stderr) == (0, "")
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.width == steps.WIDTH
+
+
+def test_signs_are_refused_below_the_threshold_and_all_of_them_are_counted(shipped: Network) -> None:
+    assert signs.report(shipped, least=0.0).count("| 0.0 |") == len(signs.BLOCKS)
+    assert signs.report(shipped, least=1.1).count("| 100.0 |") == len(signs.BLOCKS)
+    letters = signs.presences(shipped, "\u05d0\u0416\u0429")  # Alef, Zhe and Shcha
+    assert letters.max() < 0.5 < signs.presences(shipped, "0123456789").min()

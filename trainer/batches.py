@@ -26,7 +26,7 @@ from trainer.config import Config
 from trainer.dataset import Labels, Part
 from trainer.outliers import outliers
 
-VARIETY = 0.5  # images without a digit in all, for each of the training set; they are varied as the others are
+VARIETY = 0.7  # images without a digit in all, for each of the training set; they are varied as the others are
 SOFTNESS = 2.0  # temperature of what a teacher says; not of what its student does
 
 Teacher = Callable[[Any], Any]  # (n, 28, 28) pixels to (n, 10) probabilities

@@ -55,7 +55,7 @@ class Config:
     patch: int = setting(5, "pixels, the side of the square that hides a part")
     moved: float = setting(1.5, "pixels by which a varied image is moved at most in each direction, at strength 1")
     drawn: float = setting(0.2, "digits of other hands, drawn by the program, per image of the training set")
-    outliers: float = setting(0.25, "images without a digit in each batch, per image with one")
+    outliers: float = setting(0.35, "images without a digit in each batch, per image with one")
     teacher: Path | None = setting(
         None, "a .h5 whose softened probabilities (their square roots, scaled to sum to 1) are a part of each target"
     )

@@ -1,11 +1,13 @@
-"""Images that hold no digit, for a network to tell from digits: letters, scribbles, several digits, pieces of one.
+"""Images that hold no digit, for a network to tell from digits.
 
-Letters and scribbles are drawn by `trainer.pen`, the others are made of the digits of the training
-set. All have the geometry of MNIST, as whatever is served has, and all chance comes from the
-generator that is given. What they teach is for `fit.open_set_loss` to say.
+Letters, signs, scribbles and stains are drawn by `trainer.pen`; several digits at once, and pieces of
+one, are made of the training set. All have the geometry of MNIST, as whatever is served has, and all
+chance comes from the generator that is given. What they teach is for `fit.open_set_loss` to say.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
@@ -16,7 +18,14 @@ from digits.sizes import SIDE
 from trainer import pen
 from trainer.pen import INKED, Drawing, cropped, normalised
 
-LETTER, SCRIBBLE, SEVERAL = 0.45, 0.55, 0.75  # bounds of the shares; the rest are pieces
+SHARES = {
+    "letter": 0.25, "sign": 0.18, "character": 0.08, "scribble": 0.06, "figure": 0.03, "blots": 0.03,
+    "word": 0.05, "several": 0.14, "piece": 0.18,
+}  # fmt: skip
+DRAWN: dict[str, Callable[[Generator], Drawing]] = {
+    "letter": pen.letter, "sign": pen.sign, "character": pen.character, "scribble": pen.scribble,
+    "figure": pen.figure, "blots": pen.blots,
+}  # fmt: skip
 APART = (-6, 5)  # pixels of the network between two digits
 PIECE = (0.25, 0.7)  # share of a digit that is left of it
 SLIM = 2.5  # times as high as wide; a piece that is slimmer may well pass for a 1
@@ -24,19 +33,24 @@ SLIM = 2.5  # times as high as wide; a piece that is slimmer may well pass for a
 
 def outliers(digits: Pixels, count: int, random: Generator) -> Pixels:
     """Return (count, 28, 28) images without a digit, some of them made of the given ones."""
-    kinds = random.random(count)
+    kinds = random.choice(list(SHARES), count, p=list(SHARES.values()))
     return np.stack([normalised(outlier(kind, digits, random)) for kind in kinds]) if count else digits[:0]
 
 
-def outlier(kind: float, digits: Pixels, random: Generator) -> Drawing:
-    if kind < LETTER:
-        return pen.letter(random)
-    if kind < SCRIBBLE:
-        return pen.scribble(random)
+def outlier(kind: str, digits: Pixels, random: Generator) -> Drawing:
+    if kind in DRAWN:
+        return DRAWN[kind](random)
     first, second = (cropped(digits[index]) for index in random.integers(len(digits), size=2))
+    if kind == "word":
+        return several(letter(random), second if random.random() < 0.3 else letter(random), random)
     rest = piece(first, random)
     useless = looks_like_1(rest) or holds_ring(rest) or not rest.any()  # a cut may leave nothing of a digit
-    return several(first, second, random) if kind < SEVERAL or useless else rest
+    return several(first, second, random) if kind == "several" or useless else rest
+
+
+def letter(random: Generator) -> Drawing:
+    """Draw a letter of the size of MNIST's digits."""
+    return cropped(normalised(pen.letter(random)))
 
 
 def several(first: Drawing, second: Drawing, random: Generator) -> Drawing:

@@ -1,4 +1,4 @@
-"""Draw letters, digits and scribbles as a pen would, each time by another hand.
+"""Draw digits, and what is none, as a pen would, each time by another hand.
 
 MNIST was written by Americans in the 1980s: its 1 is a bar, its 7 has no stroke through it. The
 digits of this table are of the other kinds too. Drawings are (h, w) floats in 0...255, ink bright,
@@ -36,6 +36,26 @@ LETTERS: dict[str, tuple[str, ...]] = {
     "u": ("~02 04 16 34 42", "42 46"), "v": ("02 26 42",), "w": ("02 16 24 36 42",), "x": ("02 46", "42 06"),
     "y": ("02 25", "42 08"),
 }  # fmt: skip
+# Of other scripts, and of none; left out likewise are Theta, Phi, Sigma and beta, Cyrillic Be, Che, E and Ze, brackets.
+SIGNS: tuple[tuple[str, ...], ...] = (
+    ("06 00 40",), ("06 20 46",), ("00 40", "13 33", "06 46"), ("06 00 40 46",), ("~00 03 24 43 40", "20 26"),
+    ("~15 03 11 20 31 43 35", "06 16 15", "46 36 35"), ("~40 33 16 05 03 12 26 46",), ("~00 21 36 46", "23 06"),
+    ("02 42", "12 16", "~32 35 46"), ("~02 05 16 25 36 45 42",), ("07 06 46 47", "16 20 36"),
+    ("20 26", "00 46", "40 06"), ("00 06 40 46",), ("06 10 40 46",), ("00 06 36", "30 36 46 47"),
+    ("00 06 46 40", "20 26"), ("00 06 46 40", "20 26", "46 47"), ("00 06", "~03 23 34 26 06", "40 46"),
+    ("00 06", "03 13", "~31 12 14 36 45 42 31"), ("46 40", "~40 10 02 13 43", "23 06"), ("03 43",),
+    ("03 43", "21 25"), ("02 42", "04 44"), ("03 43", "21 21", "25 25"), ("02 42", "20 24", "06 46"),
+    ("02 42", "04 44", "30 16"), ("41 03 45",), ("01 43 05",), ("~01 20 41 33 24 25", "27 27"),
+    ("10 06", "40 36", "02 42", "04 44"), ("10 16", "30 36", "02 42", "04 44"),
+    ("40 06", "~00 10 11 01 00", "~35 45 46 36 35"), ("~46 11 20 31 04 06 26 43",),
+    ("~33 22 13 24 34 32 34 43 31 20 02 05 26 45",), ("20 24", "01 43", "41 03"), ("03 43", "31 43 35"),
+    ("03 43", "11 03 15"), ("20 26", "02 20 42"), ("20 26", "04 26 44"), ("03 13 26 40 60",),
+    ("~04 02 12 34 44 42 32 14 04",), ("~04 12 34 42",), ("06 06", "26 26", "46 46"), ("03 15 40",),
+    ("06 20 46 02 42 06",), ("~21 10 01 03 26", "~21 30 41 43 26"),
+    ("~20 02 04 26 44 42 20", "12 12", "32 32", "~14 25 34"), ("~20 11 22 31 20", "22 24 06", "24 46", "03 43"),
+    ("00 40 46 06 00", "00 46", "40 06"), ("00 40 46 06 00", "20 26", "03 43"), ("~22 23 33 32 11 14 44 40 00 06",),
+    ("03 11 25 31 45",), ("~03 11 25 31 45",), ("00 06", "20 26", "40 46"), ("00 40", "03 43", "06 46"),
+)  # fmt: skip
 DIGITS: tuple[tuple[str, ...], ...] = (  # for each digit the ways to write it, strokes parted by commas
     ("~20 02 04 26 44 42 20", "~30 01 04 26 44 41 20 10", "~40 10 02 05 26 44 42 30 20",
      "~20 02 04 26 44 42 20, 40 06"),
@@ -59,6 +79,7 @@ DIGITS: tuple[tuple[str, ...], ...] = (  # for each digit the ways to write it, 
     ("~41 20 01 13 33 41, 41 36", "~41 20 01 13 33 41, ~41 45 26 05", "~40 10 02 23 42 40, 40 46",
      "~41 20 01 13 32 41, ~41 33 44 36 06"),
 )  # fmt: skip
+POINTS = [f"{x}{y}" for x in (0, 2, 4) for y in (0, 2, 4, 6)]  # of the grid, between which strokes of no script go
 INKED = 60  # of 255; more is ink
 CANVAS = 96  # pixels on each side of what is drawn
 WOBBLE = 0.28  # of the grid, standard deviation of each point
@@ -75,6 +96,38 @@ def digits(labels: NDArray[np.uint8], random: Generator) -> Pixels:
 def letter(random: Generator) -> Drawing:
     """Draw a letter that no digit looks like."""
     return written(LETTERS[random.choice(list(LETTERS))], random)
+
+
+def sign(random: Generator) -> Drawing:
+    """Draw a letter of another script, or a sign of none, that no digit looks like."""
+    return written(SIGNS[random.integers(len(SIGNS))], random)
+
+
+def character(random: Generator) -> Drawing:
+    """Draw four to seven strokes between points of the grid, as scripts have them that nobody here reads."""
+    strokes = []
+    for _ in range(random.integers(4, 8)):
+        points = random.choice(POINTS, random.integers(2, 4), replace=False)
+        strokes.append(random.choice(["", "~"]) + " ".join(points))
+    return written(tuple(strokes), random)
+
+
+def figure(random: Generator) -> Drawing:
+    """Draw a ragged shape, filled."""
+    corners = random.integers(3, 12)
+    angles = (np.arange(corners) + random.random(corners)) * (2 * np.pi / corners)
+    points = np.stack([np.cos(angles), np.sin(angles)], 1) * random.uniform(0.3, 1, (corners, 1))
+    sheet = Image.new("L", (CANVAS, CANVAS))
+    ImageDraw.Draw(sheet).polygon(((points + 1) * (CANVAS / 2)).ravel().tolist(), 255)
+    return np.asarray(sheet, np.float32)
+
+
+def blots(random: Generator) -> Drawing:
+    """Draw what is above a level in a smooth surface of chance: stains, fur, leaves."""
+    side = int(random.integers(4, 11))
+    surface = Image.fromarray(random.normal(size=(side, side)).astype(np.float32)).resize((CANVAS, CANVAS))
+    levels = np.asarray(surface)
+    return np.where(levels > np.quantile(levels, random.uniform(0.5, 0.85)), np.float32(255), np.float32(0))
 
 
 def digit(label: int, random: Generator) -> Drawing:
