@@ -13,8 +13,11 @@ import ctypes
 import io
 import struct
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, Image, ImageOps
 
@@ -32,13 +35,19 @@ MAX_STRAY = 1 << 16  # bytes between those; each takes about 0.4 µs, and decode
 SMALL_TILES = 1 << 20  # pixels that the tiles of a TIFF may have, however small the picture is
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
 
-TIFF_SUBFILE_TYPE, TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 254, 259, 322, 323  # tags; TIFF 6.0
+TIFF_SUBFILE_TYPE, TIFF_WIDTH, TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = (
+    254,
+    256,
+    259,
+    322,
+    323,
+)  # tags; TIFF 6.0
 SMALLER, MASK = 1, 4  # bits of TIFF_SUBFILE_TYPE: no page, but what belongs to one
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHUNK = struct.Struct(">I4s")  # how long it is, and its name; four bytes of checksum come after what it holds
 BUSY = (b"IDAT", b"fdAT")  # chunks with pixels
-ON_ITS_SIDE = 5  # value of Exif's Orientation, from which on rows are columns (CIPA DC-008, 4.6.4)
+ON_ITS_SIDE = range(5, 9)  # values of Exif's Orientation with which rows are columns (CIPA DC-008, 4.6.4)
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 START_OF_SCAN = b"\xff\xda"  # in a JPEG; its compressed data never holds these two bytes
 BARE = {0x00, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)}  # markers without a length, as Pillow reads them
@@ -91,7 +100,7 @@ def decode(image: Image.Image) -> Decoded:
     try:
         image.draft(None, (DRAFT, DRAFT))
         image.load()
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= ON_ITS_SIDE
+        turned = image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE
         ImageOps.exif_transpose(image, in_place=True)
     except MemoryError:
         raise
@@ -230,15 +239,28 @@ def count_gif_frames(data: bytes) -> int:
 
 
 def check_pages(image: Image.Image) -> None:
-    """Refuse a TIFF of several pages, for nobody would notice that only one was read; seeking decodes none."""
-    pages = 0
+    """Refuse a TIFF of several pages, for nobody would notice that only one was read; none is decoded for it."""
     try:
-        for at in range(MAX_FRAMES + 1):
-            image.seek(at)
-            pages += not int(image.tag_v2.get(TIFF_SUBFILE_TYPE, 0)) & (SMALLER | MASK)  # type: ignore[attr-defined]
-            if pages > 1:
-                raise BadImage("animated", "the TIFF has several pages; send each as an image of its own")
-    except EOFError:
-        return
+        pages = 1 + sum(map(is_page, further_directories(image)))
     finally:
         image.seek(0)
+    if pages > 1:
+        raise BadImage("animated", "the TIFF has several pages; send each as an image of its own")
+
+
+def further_directories(image: Image.Image) -> Iterator[Mapping[int, Any]]:
+    """Yield the tags of what follows the first picture of a TIFF. Raises `BadImage` if that is too much."""
+    for at in range(1, MAX_FRAMES + 1):
+        try:
+            with suppress(KeyError, OSError, SyntaxError, TypeError, ValueError):  # which tags are read ahead of
+                image.seek(at)
+        except EOFError:
+            return
+        yield image.tag_v2  # type: ignore[attr-defined]
+    raise BadImage("animated", f"the image has more than {MAX_FRAMES} frames; send one picture")
+
+
+def is_page(tags: Mapping[int, Any]) -> bool:
+    """Tell a page from a thumbnail or mask of one, and from what is no directory at all."""
+    kind = tags.get(TIFF_SUBFILE_TYPE, 0)
+    return TIFF_WIDTH in tags and not (isinstance(kind, int) and kind & (SMALLER | MASK))

@@ -1,7 +1,8 @@
-"""How many signs are refused that are no digits: letters of other scripts, and symbols, which the trainer never draws.
+"""How many signs are refused that are no digits: letters of scripts that the trainer does not draw, and symbols.
 
-They are printed, in the font that comes with matplotlib. Some are a 0 or a 1 to any eye, so not all can be
-refused. Runs in this process, on the model that is served.
+They are printed, in the font that comes with matplotlib; some of the symbols are such as the trainer draws
+by pen. Some signs are a 0 or a 1 to any eye, so not all can be refused. Runs in this process, on the
+model that is served.
 """
 
 from __future__ import annotations

@@ -237,7 +237,8 @@ class Models:
         others = bundle.strays(self.folder)
         if not others:
             return where
-        return f"{where}; it holds {', '.join(others)[:200]}, but only a .h5 of the name {bundle.H5_NAME} is served"
+        names = printable(", ".join(others)[:200])
+        return f"{where}; it holds {names}, but only a .h5 of the name {bundle.H5_NAME} is served"
 
     def _is_published(self, engine: Engine | None) -> bool:
         return engine is not None and engine.path.is_relative_to(self.folder)
@@ -313,7 +314,7 @@ def fingerprint(folder: Path) -> tuple[Any, ...]:
 
 def stamp(path: Path) -> tuple[str, int, int, int, int] | None:
     try:
-        status = path.stat()
+        status = path.stat() if path.exists() else path.lstat()  # of a link that leads nowhere, itself
     except OSError:
         return None
     return str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

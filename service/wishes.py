@@ -103,19 +103,19 @@ def check_names(others: Sequence[str], route: str) -> None:
             raise ValueError(f"there is no parameter {name[:LONGEST]!r}; did you mean {near!r}?")
 
 
-def last(given: Query, name: str) -> str | None:
+def only(given: Query, name: str) -> str | None:
     return given.get(name, [None])[-1]
 
 
 def read_explain(given: Query) -> bool:
-    text = given.get("explain", ["false"])[-1].lower()
+    text = given.get("explain", ["false"])[0].lower()
     if text not in TRUTHS:
         raise ValueError("explain must be true or false")
     return TRUTHS[text]
 
 
 def read_threshold(given: Query) -> float | None:
-    text = last(given, "threshold")
+    text = only(given, "threshold")
     if text is None:
         return None
     if len(text) > LONGEST or not NUMBER.fullmatch(text) or float(text) > 1:
@@ -124,7 +124,7 @@ def read_threshold(given: Query) -> float | None:
 
 
 def read_pattern(given: Query) -> Pattern | None:
-    expect, text = last(given, "expect"), last(given, "pattern")
+    expect, text = only(given, "expect"), only(given, "pattern")
     if expect is not None and text is not None:
         raise ValueError("expect and pattern say the same; give one of them")
     if expect is not None:

@@ -292,17 +292,18 @@ def gif_with_growing_frame() -> bytes:
 
 
 def tiff(
-    width: int, height: int, following: int = 0, *, photometric: int = 1, bits: int = 8, compression: int = 1,
-    content: bytes = bytes(784),
+    width: int, height: int, following: int = 0, *, kind: int = 0, photometric: int = 1, bits: int = 8,
+    compression: int = 1, content: bytes = bytes(784),
 ) -> bytes:  # fmt: skip
     """Return a grey TIFF of one strip; `following` is where its next directory is said to be."""
     entries = [
+        (254, 4, 1, kind),
         (256, 4, 1, width),
         (257, 4, 1, height),
         (258, 3, 1, bits),
         (259, 3, 1, compression),
         (262, 3, 1, photometric),
-        (273, 4, 1, 8 + 2 + 9 * 12 + 4),
+        (273, 4, 1, 8 + 2 + 10 * 12 + 4),
         (277, 3, 1, 1),
         (278, 4, 1, height),
         (279, 4, 1, len(content)),

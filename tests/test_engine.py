@@ -259,6 +259,17 @@ async def test_a_current_that_leads_nowhere_changes_nothing_but_the_reason(tmp_p
         assert version(models) == made.version
 
 
+async def test_a_current_that_leads_nowhere_is_told_of_beside_the_default(tmp_path: Path) -> None:
+    made = publish(tmp_path / "default", templates())
+    (tmp_path / "models").mkdir()
+    models = Models(tmp_path / "models", tmp_path / "default")
+    async with models.watched():
+        assert (version(models), models.refusal) == (made.version, None)
+        (tmp_path / "models" / "current").symlink_to("nowhere")
+        await until(lambda: models.refusal is not None)
+        assert version(models) == made.version
+
+
 async def test_the_words_of_a_file_forge_no_lines_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Nor do they move the cursor of whoever reads it."""
     config = sequential(image_input(), layer("Evil\nINFO:     serving model FAKE\x1b[2J", name="evil"))

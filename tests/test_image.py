@@ -220,7 +220,10 @@ def test_a_turned_picture_is_put_upright(kind: str, orientation: int, seven: Pix
     assert distance(seven, image.read(encoded(stored, kind, exif=exif))) < 0.02
 
 
-@pytest.mark.parametrize(("orientation", "size"), [(1, (2050, 2049)), (3, (2050, 2049)), (6, (2049, 2050))])
+@pytest.mark.parametrize(
+    ("orientation", "size"),
+    [(1, (2050, 2049)), (3, (2050, 2049)), (6, (2049, 2050)), (9, (2050, 2049))],
+)
 def test_sides_are_those_of_the_upright_picture_even_if_it_is_decoded_smaller(
     orientation: int, size: tuple[int, int]
 ) -> None:
@@ -242,9 +245,20 @@ def test_of_several_pages_none_is_lost_but_a_thumbnail_or_mask_is_no_page(kind: 
     page, second = drawn(), drawn().resize((40, 40))
     second.encoderinfo = {"tiffinfo": {decode.TIFF_SUBFILE_TYPE: kind}}
     assert distance(seven, image.read(encoded(page, "TIFF", save_all=True, append_images=[second]))) < 0.03
-    with pytest.raises(BadImage, match="several pages") as refusal:
-        image.read(encoded(page, "TIFF", save_all=True, append_images=[drawn()]))
-    assert refusal.value.code == "animated"
+    for pages in ((page, drawn()), (second, page)):  # a thumbnail ahead of its page would be read instead of it
+        with pytest.raises(BadImage, match="several pages") as refusal:
+            image.read(encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+        assert refusal.value.code == "animated"
+
+
+def test_a_directory_of_a_tiff_that_cannot_be_shown_is_no_page_if_it_says_so() -> None:
+    """Masks have an interpretation of their own, which Pillow does not know (TIFF 6.0, section 8)."""
+    first = hostile.tiff(28, 28)
+    mask = hostile.tiff(28, 28, photometric=4, kind=decode.MASK)[8:]  # its one strip is where the first has its own
+    both = hostile.tiff(28, 28, following=len(first)) + mask
+    assert result_of(both) == "black"
+    unknown = hostile.tiff(28, 28, following=len(first)) + hostile.tiff(28, 28, photometric=4)[8:]
+    assert result_of(unknown) == "animated"
 
 
 # --- geometry -----------------------------------------------------------------------------------
@@ -418,7 +432,7 @@ def test_what_is_no_picture_gets_its_code(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("following", "result"), [(0, "black"), (8, "black"), (4, "broken"), (200, "broken"), (0xFFFFFFF0, "broken")]
+    ("following", "result"), [(0, "black"), (8, "black"), (4, "broken"), (200, "black"), (0xFFFFFFF0, "broken")]
 )
 def test_a_tiff_whose_directories_go_round_comes_to_an_end(following: int, result: str) -> None:
     assert result_of(hostile.tiff(28, 28, following)) == result

@@ -91,7 +91,7 @@ def test_a_network_that_never_saw_them_reads_drawn_digits() -> None:
     read = Network(convert.to_onnx(features()))(pen.digits(EVERY, np.random.default_rng(0))).argmax(1)
     right = np.array([(read[digit == EVERY] == digit).mean() for digit in range(10)])
     assert right.mean() > 0.6
-    assert right.min() > 0.15  # 1 and 7, of which MNIST has other kinds
+    assert right[[0, 2, 3, 4, 5, 6, 8]].min() > 0.6  # but 1, 7 and 9, of which MNIST has other kinds
 
 
 def test_several_digits_are_more_than_one_and_a_piece_is_less() -> None:

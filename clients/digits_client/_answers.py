@@ -295,9 +295,8 @@ def refusal(answer: Answer, body: dict[str, Any]) -> Rejected:
     detail = body.get("error")
     detail = detail if isinstance(detail, dict) else {}
     code = str(detail.get("code", "unknown"))
-    told = (
-        None if answer.status == 404 else detail.get("message")
-    )  # of which we know more: every path that we ask for is there
+    # Of a 404 we know more than it says: the service has every path that we ask for.
+    told = None if answer.status == 404 else detail.get("message")
     message = str(told or f"{answer.url}: {ADVICE.get(answer.status) or unexplained(answer)}")
     if answer.status in PASSING:
         return Unavailable(answer.status, code, message, seconds_asked(answer.headers.get("retry-after")))
