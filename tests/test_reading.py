@@ -339,11 +339,11 @@ def test_faint_strokes_are_cut_and_widened_as_others_are() -> None:
     assert (pixels.max((1, 2)) == 255).all()
 
 
-def test_no_digit_is_lost_where_a_picture_was_cut_out_along_its_number(network: Network) -> None:
+def test_no_digit_is_lost_where_a_picture_was_cut_out_along_its_number(shipped: Network) -> None:
     """An upright stroke at a side of it looks like the edge of a page."""
     numbers = ["10723", "14561", "4701", "18934", "1961", "120041", "7411", "90217", "61851", "19471"]
     papers = [cut_out(written(text, seed, gap=(0.1, 0.3))) for seed, text in enumerate(numbers)]
-    assert [len("".join(texts(network, paper))) for paper in papers] == [len(text) for text in numbers]
+    assert [len("".join(texts(shipped, paper))) for paper in papers] == [len(text) for text in numbers]
 
 
 def test_a_digit_along_which_its_picture_was_cut_out_is_read(shipped: Network) -> None:
@@ -409,12 +409,12 @@ def test_grain_and_light_are_no_writing(noise: float, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("contrast", "noise"), [(15, 0), (15, 2), (30, 5), (60, 10), (120, 25)])
-def test_numbers_are_read_though_grain_and_light_vary_more(network: Network, contrast: float, noise: float) -> None:
+def test_numbers_are_read_though_grain_and_light_vary_more(shipped: Network, contrast: float, noise: float) -> None:
     right = 0
     for seed in range(6):
         paper = np.pad(written("48271", seed)[..., 0], 60, constant_values=240)
         seen = falling_light(*paper.shape) - contrast * (240 - paper) / (240 - paper.min())
-        right += texts(network, photo(seen, noise, seed, "JPEG")) == ["48271"]
+        right += texts(shipped, photo(seen, noise, seed, "JPEG")) == ["48271"]
     assert right >= 4
 
 
