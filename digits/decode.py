@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,8 @@ MAX_STRAY = 1 << 16  # bytes between those; each takes about 0.4 µs, and decode
 SMALL_TILES = 1 << 20  # pixels that the tiles of a TIFF may have, however small the picture is
 DRAFT = 1024  # a larger JPEG is decoded at a half, a quarter or an eighth, while both sides stay above this
 
-TIFF_SUBFILE_TYPE, TIFF_WIDTH, TIFF_COMPRESSION, TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = (
-    254,
-    256,
-    259,
-    322,
-    323,
-)  # tags; TIFF 6.0
+TIFF_SUBFILE_TYPE, TIFF_WIDTH, TIFF_COMPRESSION = 254, 256, 259  # tags; TIFF 6.0, section 8
+TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 322, 323  # section 15
 SMALLER, MASK = 1, 4  # bits of TIFF_SUBFILE_TYPE: no page, but what belongs to one
 TIFF_JPEG = (6, 7)  # values of TIFF_COMPRESSION
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -115,7 +111,7 @@ def silence() -> None:
     What is wrong with a picture is raised all the same.
     """
     warnings.filterwarnings("ignore", module="PIL")
-    for path in sorted(Path(Image.__file__).parent.parent.glob("pillow.libs/libtiff*")):  # as wheels have it
+    for path in Path(Image.__file__).parent.parent.glob("pillow.libs/libtiff*"):  # as wheels have it
         library = ctypes.CDLL(str(path))  # the one that is loaded already
         library.TIFFSetErrorHandler(None)
         library.TIFFSetWarningHandler(None)
@@ -197,7 +193,7 @@ def check_scans(image: Image.Image, data: bytes) -> None:
 
 
 def check_frames(image: Image.Image, data: bytes) -> None:
-    """Refuse an animation of more than `MAX_FRAMES`; of any other, the first frame counts. Pages are no frames.
+    """Refuse an animation of more than `MAX_FRAMES`, and several pages; of any other, the first frame counts.
 
     No further frame is decoded to find out. An MPO is no animation: its other pictures are depth
     or gain maps.
@@ -208,8 +204,7 @@ def check_frames(image: Image.Image, data: bytes) -> None:
         case "GIF":
             frames = count_gif_frames(data)
         case "TIFF":
-            check_pages(image)
-            return
+            frames = count_tiff_directories(image)
         case _:  # PNG and WebP say so in their header
             frames = getattr(image, "n_frames", 1)
     if frames > MAX_FRAMES:
@@ -238,26 +233,31 @@ def count_gif_frames(data: bytes) -> int:
     return frames
 
 
-def check_pages(image: Image.Image) -> None:
-    """Refuse a TIFF of several pages, for nobody would notice that only one was read; none is decoded for it."""
+def count_tiff_directories(image: Image.Image) -> int:
+    """Return how many there are, or one more than allowed, and decode none; refuse several pages.
+
+    Nobody would notice that only one of them was read.
+    """
     try:
-        pages = 1 + sum(map(is_page, further_directories(image)))
+        pages = [is_page(tags) for tags in islice(further_directories(image), MAX_FRAMES)]
     finally:
         image.seek(0)
-    if pages > 1:
+    if any(pages):
         raise BadImage("animated", "the TIFF has several pages; send each as an image of its own")
+    return 1 + len(pages)
 
 
 def further_directories(image: Image.Image) -> Iterator[Mapping[int, Any]]:
-    """Yield the tags of what follows the first picture of a TIFF. Raises `BadImage` if that is too much."""
-    for at in range(1, MAX_FRAMES + 1):
+    """Yield the tags of what follows the first picture of a TIFF."""
+    for at in count(1):
         try:
-            with suppress(KeyError, OSError, SyntaxError, TypeError, ValueError):  # which tags are read ahead of
+            with suppress(
+                KeyError, OSError, SyntaxError, TypeError, ValueError
+            ):  # it cannot be shown, but has its tags
                 image.seek(at)
         except EOFError:
             return
-        yield image.tag_v2  # type: ignore[attr-defined]
-    raise BadImage("animated", f"the image has more than {MAX_FRAMES} frames; send one picture")
+        yield getattr(image, "tag_v2", {})
 
 
 def is_page(tags: Mapping[int, Any]) -> bool:

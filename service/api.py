@@ -175,7 +175,7 @@ def add_model(app: FastAPI, models: Models) -> None:
 def plot_file(engine: Engine, name: str) -> Path:
     """Return the file of a plot that the manifest lists, and of no other. Raises `Problem`."""
     path = engine.path / bundle.PLOTS / name
-    if name not in listed(engine.manifest) or Path(name).name != name or not os.path.isfile(path):  # noqa: PTH113  # says no where Path.is_file raises
+    if name not in listed(engine.manifest) or Path(name).name != name or not is_file(path):
         raise Problem(404, "not_found", f"the model has no plot {name!r}; GET /model lists them under 'plots'")
     return path
 
@@ -186,9 +186,13 @@ def report_file(engine: Engine) -> Path:
     Raises `Problem`.
     """
     path = engine.path / bundle.REPORT_NAME
-    if engine.path.name != engine.manifest["version"] or not os.path.isfile(path):  # noqa: PTH113  # says no where Path.is_file raises
+    if engine.path.name != engine.manifest["version"] or not is_file(path):
         raise Problem(404, "not_found", "the model came without a report")
     return path
+
+
+def is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113  # says no where Path.is_file raises: too long a name
 
 
 def file_of(engine: Engine, path: Path) -> bytes:

@@ -17,7 +17,7 @@ from digits.cores import cores
 PREFIX = "DIGITS_"
 MODEL_NAME = "[A-Za-z0-9._-]{1,100}"  # what the name of a model may be, as a regular expression
 MOST_PROCESSES = 4  # unless more are asked for: each may take a gigabyte for a moment, with a large picture
-FORKS = sys.platform == "linux"  # Linux, which also spreads connections over the processes; see `service.workers`
+FORKS = sys.platform == "linux"  # where connections are spread over the processes, too; see `service.workers`
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 

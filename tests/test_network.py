@@ -173,6 +173,7 @@ def test_a_conversion_can_be_ended_while_it_is_waited_for() -> None:
 def test_a_conversion_that_was_ended_leaves_no_pipes_open() -> None:
     with Conversion(python("import threading; threading.Event().wait()")) as child:
         child.end()
+        child._child.wait()
     assert all(pipe.closed for pipe in (child._child.stdin, child._child.stdout, child._child.stderr) if pipe)
 
 
