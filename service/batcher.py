@@ -12,7 +12,8 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,7 +148,7 @@ class Batcher:
         return batch
 
     def _start(self, batch: list[Part]) -> None:
-        first = batch[0].caller
+        first, loop = batch[0].caller, asyncio.get_running_loop()
         try:
             rows = join(batch)
         except Exception as exc:  # no memory, or rows of different kinds
@@ -157,17 +158,23 @@ class Batcher:
             settle(batch, attempt(first.run, rows))
             return
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._pool, attempt, first.run, rows)
+            future = self._pool.submit(attempt, first.run, rows)
         except RuntimeError as exc:  # the system has no thread to spare; it may have one for the next batch
             settle(batch, exc)
             return
         self._running += 1
-        future.add_done_callback(lambda done: self._end(batch, done))
+        future.add_done_callback(lambda done: hand_over(loop, self._end, batch, done))
 
-    def _end(self, batch: list[Part], done: asyncio.Future[Rows | Exception]) -> None:
+    def _end(self, batch: list[Part], done: Future[Rows | Exception]) -> None:
         self._running -= 1
         settle(batch, asyncio.CancelledError() if done.cancelled() else done.exception() or done.result())
         self._dispatch()
+
+
+def hand_over(loop: asyncio.AbstractEventLoop, end: Callable[..., None], *arguments: object) -> None:
+    """Call `end` on the loop: with one future less, and fewer locks, than by `run_in_executor`."""
+    with suppress(RuntimeError):  # the loop was closed, and nobody waits any more
+        loop.call_soon_threadsafe(end, *arguments)
 
 
 def join(batch: list[Part]) -> Rows:

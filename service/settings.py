@@ -45,7 +45,7 @@ class Settings:
     max_body: int = setting(10 << 20, "most bytes in a request; more get 413")
     max_images: int = setting(10_000, "most images in a request; more get 413")
     max_batch: int = setting(
-        64, "most images that a thread takes at once; the network reads up to 32 of them at a time"
+        128, "most images that a thread takes at once; the network reads up to 32 of them at a time"
     )
     max_queue: int = setting(20_000, "most images in all requests being answered, in each process; more get 429")
     root_path: str = setting("", "path prefix that a proxy adds in front of the service and strips, such as `/digits`")

@@ -246,3 +246,26 @@ async def test_where_no_thread_can_be_started_those_who_wait_hear_of_it_and_the_
         outcomes = await asyncio.gather(*refused, return_exceptions=True)
         assert [str(outcome) for outcome in outcomes] == ["can't start new thread"] * 3
         assert (await batches.submit(lambda batch: batch, rows(9))).item() == 9
+
+
+async def test_a_pool_that_closes_lets_nobody_wait() -> None:
+    gate = Gate()
+    with ThreadPoolExecutor(1) as pool:
+        batches = Batcher(pool, max_batch=1, threads=1)
+        first, ready, last = await begin(batches, gate, rows(1), rows(2), rows(3))
+        pool.shutdown(wait=False, cancel_futures=True)
+        gate.opened.set()
+        outcomes = await asyncio.gather(first, ready, last, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [np.ndarray, asyncio.CancelledError, RuntimeError]
+
+
+def test_a_batch_that_outlives_its_loop_ends_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    with batcher() as batches:
+        asyncio.run(leave_running(batches, gate))
+        gate.opened.set()
+    assert not caplog.records
+
+
+async def leave_running(batches: Batcher, gate: Gate) -> None:
+    await begin(batches, gate, rows(1))
