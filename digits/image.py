@@ -37,9 +37,11 @@ from digits.ink import (
 from digits.panels import panels_of_digits, within_edges
 from digits.parts import Mask
 from digits.plain import decode_plain
+from digits.resampling import MOST_SIDES, area_weights, cubic_weights
 from digits.sizes import SIDE
 from digits.specks import without_specks
 from digits.strokes import Choice, fills, is_alone, one_digit, stroke_width
+from digits.whole import shrunk
 
 Pixels = NDArray[np.uint8]  # (28, 28), ink is 255; a batch of them is (n, 28, 28)
 Box = tuple[float, float, float, float]  # left, top, width, height
@@ -56,7 +58,6 @@ CLEAR = 12.0  # standard deviations of a picture's grain, from which on a digit 
 GRAINS = 6.0  # the same, below which faint ink is grain
 STROKE = 0.12  # of the longest side: what it is widened to
 PROPORTION = 0.75  # of width to height; MNIST's mean is 0.8
-MOST_SIDES = 256  # of strokes whose weights are kept
 FULL = 0.6  # quantile of the ink that is made fully bright
 WITHIN = 0.15  # of the height of a picture, above and below a digit that does not fill it
 EVENLY = 0.75  # of the strength of one part of a digit, that another has at least
@@ -75,11 +76,13 @@ class Sight:
     lines: int = 0  # ruled lines and frames that were removed
     others: int = 0  # further digits that there seem to be
     contrast: float = 0.0  # between ink and paper, of 255
+    side: int = BOX_SIDE  # pixels on the longest side of the box, in those of the network
+    whole: Sight | None = None  # the same picture with nothing chosen or taken away, for where the network is unsure
 
     @property
     def scale(self) -> float:
         """Pixels of the network for each pixel of the picture."""
-        return BOX_SIDE / max(self.box[2:]) if self.box else 1.0
+        return self.side / max(self.box[2:]) if self.box else 1.0
 
 
 def read(data: bytes) -> Pixels:
@@ -97,7 +100,9 @@ def as_png(pixels: Pixels) -> bytes:
 def see_plain(data: bytes) -> Sight | None:
     """Look at a plain PNG of 28x28 pixels the short way; None for any other, which is for `see`."""
     pixels = decode_plain(data)
-    return None if pixels is None else as_it_is(pixels) or find_digit(pixels.astype(np.float32))
+    if pixels is None:
+        return None
+    return as_it_is(pixels) or beside_whole(find_digit(array := pixels.astype(np.float32)), array, (SIDE, SIDE))
 
 
 def see(identified: Image.Image) -> Sight:
@@ -116,8 +121,19 @@ def look(image: Image.Image) -> Sight:
     array = grey(image, side=LOOK)
     panels = panels_of_digits(array) if min(array.shape) >= SMALL else []
     if not panels:
-        return look_twice(image, array)
+        return beside_whole(look_twice(image, array), array, image.size)
     return replace(seen := look_on(panels[0], image), others=seen.others + len(panels) - 1)
+
+
+def beside_whole(sight: Sight, array: Grey, size: tuple[int, int]) -> Sight:
+    """Return the sight of a picture of this size with that of the whole of it, whose brightness is given.
+
+    In this nothing is told of other digits: of several as one, the network is not sure.
+    """
+    if sight.box is None or not (found := shrunk(array)):
+        return sight
+    whole = Sight(found.pixels, inverted=found.dark, box=(0, 0, *size), contrast=found.contrast, side=found.side)
+    return replace(sight, whole=whole)
 
 
 def look_on(panel: Block, image: Image.Image) -> Sight:
@@ -168,7 +184,8 @@ def enlarged(sight: Sight, by: float, size: tuple[int, int]) -> Sight:
         return sight
     left, top, width, height = (by * value for value in sight.box)
     right, bottom = min(left + width, size[0]), min(top + height, size[1])  # the last block may reach beyond
-    return replace(sight, box=(left, top, right - left, bottom - top))
+    whole = sight.whole and enlarged(sight.whole, by, size)
+    return replace(sight, box=(left, top, right - left, bottom - top), whole=whole)
 
 
 def moved(sight: Sight, x: int, y: int) -> Sight:
@@ -434,18 +451,3 @@ def centre_of_mass(array: Grey | Pixels) -> tuple[float, float]:
 def sum_and_moment(n: int) -> NDArray[np.float64]:
     """Return (2, n) to multiply n values with: their sum, and the sum of each times its index."""
     return np.stack([np.ones(n), np.arange(n)])
-
-
-@lru_cache(MOST_SIDES)
-def cubic_weights(n: int, m: int) -> NDArray[np.float32]:
-    """Return (m, n): how much of each of n source pixels is in each of m, more, target pixels (Keys 1981, a = -0.5)."""
-    return np.asarray(Image.fromarray(np.eye(n, dtype=np.float32)).resize((n, m), Image.Resampling.BICUBIC))
-
-
-@lru_cache(MOST_SIDES)
-def area_weights(n: int, m: int) -> NDArray[np.float32]:
-    """Return (m, n): the share of each of n source pixels in each of m target pixels."""
-    edges = np.linspace(0, n, m + 1)
-    index = np.arange(n)
-    overlap = np.minimum(edges[1:, None], index + 1) - np.maximum(edges[:-1, None], index)
-    return np.asarray(np.clip(overlap, 0, None) * m / n, np.float32)

@@ -20,7 +20,9 @@ from PIL import Image, ImageOps
 from digits import cuts, grey, image, ink, lattice, reading, rows, sheet, strokes
 from digits.decode import decode, identify
 from digits.network import Network
+from digits.resampling import area_weights
 from digits_client._sets import opened
+from evaluation import judging
 from evaluation.drawing import FORMS, PANELS, SURROUNDINGS, Paper, cut_out, filled_in, picture, written
 from trainer import dataset
 from trainer.config import Config
@@ -55,7 +57,8 @@ WITHOUT: dict[str, StandIn] = {
     "small ones enlarged": (image, "CUT_OUT", ink.SMALL),
     "what hangs together": (ink, "parted_paper", lambda array: None),
     "corners": (ink, "corner_paper", lambda array: None),
-    "between pixels": (image, "cubic_weights", image.area_weights),
+    "between pixels": (image, "cubic_weights", area_weights),
+    "the whole": (image, "shrunk", lambda array: None),
 }
 WITHOUT_FOR_NUMBERS: dict[str, StandIn] = {
     "panels": (sheet, "ink_with_panels", ink.ink_on_sheet),
@@ -152,8 +155,8 @@ def shrunk(pictures: Sequence[Picture], side: int) -> list[Picture]:
 
 
 def share_right(reader: Network, pictures: Sequence[Picture]) -> float:
-    pixels = np.stack([image.look(one).pixels for one, _ in pictures])
-    return float(100 * np.mean(reader(pixels).argmax(1) == [label for _, label in pictures]))
+    found = judging.read(reader, [image.look(one) for one, _ in pictures])
+    return float(100 * np.mean(np.equal(found, [label for _, label in pictures])))
 
 
 def share_read(reader: Network, samples: Sequence[Sample]) -> float:

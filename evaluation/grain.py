@@ -17,6 +17,7 @@ from PIL import Image
 from digits import image
 from digits.decode import identify
 from digits.network import Network
+from evaluation import judging
 from evaluation.ablation import held_out, text
 from evaluation.drawing import enlarged, number
 from trainer.dataset import Part
@@ -88,7 +89,7 @@ def scan(covered: NDArray[np.floating], share: float) -> bytes:
 
 
 def digit_in(reader: Network, content: bytes) -> str:
-    return str(reader(image.see(identify(content)).pixels[np.newaxis]).argmax())
+    return str(judging.read(reader, [image.see(identify(content))])[0])
 
 
 def some_digit(held: Part, random: Generator) -> Written:

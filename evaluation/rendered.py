@@ -16,6 +16,7 @@ from digits import image
 from digits.decode import identify
 from digits.image import Pixels
 from digits.network import Network
+from evaluation import judging
 from evaluation.drawing import picture
 from trainer.dataset import MNIST
 
@@ -27,8 +28,9 @@ def compare(reader: Network, count: int) -> str:
     with np.load(MNIST) as archive:
         digits, labels = archive["x_test"][:count], archive["y_test"][:count]
     random = np.random.default_rng(0)
-    found = np.stack([image.see(identify(rendered(pixels, random))).pixels for pixels in digits])
-    plain, drawn = (100 * float((reader(some).argmax(1) == labels).mean()) for some in (digits, found))
+    found = [image.see(identify(rendered(pixels, random))) for pixels in digits]
+    answers = reader(digits).argmax(1), judging.read(reader, found)
+    plain, drawn = (100 * float((answer == labels).mean()) for answer in answers)
     return f"{len(digits):,} digits: {plain:.2f} % as they are, {drawn:.2f} % drawn and found, {plain - drawn:.2f} lost"
 
 

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from digits import image
 from digits.judgements import PRESENCE
 from digits.network import Network
+from evaluation import judging
 
 FONT = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
 BLOCKS = {  # of Unicode, without figures
@@ -46,8 +47,7 @@ def report(reader: Network, least: float) -> str:
 
 def presences(reader: Network, signs: Iterable[str]) -> NDArray[np.float32]:
     font = ImageFont.truetype(FONT, SIZE)
-    pixels = np.stack([image.look(printed(sign, font)).pixels for sign in signs])
-    return np.asarray(reader.judge(pixels)[:, PRESENCE])
+    return judging.judge(reader, [image.look(printed(sign, font)) for sign in signs])[:, PRESENCE]
 
 
 def printed(sign: str, font: ImageFont.FreeTypeFont) -> Image.Image:

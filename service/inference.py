@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.image import Pixels
+from digits.image import Pixels, Sight
 from digits.sizes import SIDE
 from service.intake import Intake
-from service.items import Item, check_count
+from service.items import Images, Item, check_count
 from service.looks import DIGIT_LOOK, Allowance, gather
 from service.pieces import Long, parse, pieces
 from service.problems import Problem
@@ -124,24 +124,28 @@ def to_pixels(numbers: NDArray[Any]) -> Pixels:
     return levels.reshape(-1, SIDE, SIDE)
 
 
-async def decode(intake: Intake, request: Request, contents: Sequence[Input]) -> Pixels:
-    """Return the pixels of all images, (n, 28, 28), in order. Raises `Problem` for one that can't be read."""
-    batches, allowance = list[Pixels](), Allowance()
+async def decode(intake: Intake, request: Request, contents: Sequence[Input]) -> Images:
+    """Return all images, in order. Raises `Problem` for one that can't be read."""
+    batches, sights, allowance = list[Pixels](), list[Sight | None](), Allowance()
     for content in contents:
         if isinstance(content, list):
-            content = await decode_pictures(intake, request, content, sum(map(len, batches)), allowance)
-        batches.append(content)
-    return batches[0] if len(batches) == 1 else np.concatenate(batches)
+            images = await decode_pictures(intake, request, content, len(sights), allowance)
+            batches.append(images.pixels)
+            sights += images.sights
+        else:
+            batches.append(content)
+            sights += [None] * len(content)
+    return Images(batches[0] if len(batches) == 1 else np.concatenate(batches), sights=sights)
 
 
 async def decode_pictures(
     intake: Intake, request: Request, items: list[Item], first: int, allowance: Allowance
-) -> Pixels:
+) -> Images:
     images = gather(items, await intake.look(request, items, DIGIT_LOOK, allowance))
     if images.refused:
         index, why = min(images.refused.items())
         raise Problem(422, "invalid", f"image {first + index}: {why} ({why.code})")
-    return images.pixels
+    return images
 
 
 def json_response(value: Any, status: int = 200) -> Response:

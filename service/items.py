@@ -46,10 +46,18 @@ class Images:
     pixels: Pixels  # (n, 28, 28); zeros where an image was refused
     refused: dict[int, BadImage] = field(default_factory=dict)  # by index
     names: Sequence[str | None] = ()  # of the files, if there were any
-    sights: Sequence[Sight | None] = ()  # how their pixels came about
+    sights: list[Sight | None] = field(default_factory=list)  # how their pixels came about; of none, if of arrays
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def wholes(self) -> dict[int, Sight]:
+        """The sights of whole pictures, by index, where there are any."""
+        return {index: sight.whole for index, sight in enumerate(self.sights) if sight and sight.whole}
+
+    def replace(self, index: int, sight: Sight) -> None:
+        self.sights[index], self.pixels[index] = sight, sight.pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from digits.judgements import COLUMNS, DIGITS, Judgements
+from digits.judgements import DIGITS
 from service import wishes
-from service.engine import Engine, Models
+from service.engine import Models
 from service.intake import Intake
 from service.items import MAX_HEADER, Content, Images, Item, find_reader
+from service.judging import judge
 from service.looks import DIGIT_LOOK, Allowance, gather
 from service.verdicts import as_json, as_npy
 
@@ -36,7 +36,7 @@ class Predictor:
 
         async def respond(found: Content) -> Response:
             images = found if isinstance(found, Images) else await self._decode(request, found)
-            rows = await self._predict(engine, images)
+            rows = await judge(self.intake, engine, images)
             status = 200 if len(images.refused) < len(rows) else 422
             if to_npy:
                 return Response(as_npy(rows[:, DIGITS]), status, engine.headers, "application/x-npy")
@@ -49,16 +49,6 @@ class Predictor:
 
         read, in_place = find_reader(headers.get(b"content-type", b""), self.intake.max_images)
         return await self.intake.serve(request, headers, read, respond, in_place=in_place)
-
-    async def _predict(self, engine: Engine, images: Images) -> Judgements:
-        """Return (n, 11) judgements, NaN for what was refused."""
-        if not images.refused:
-            return await self.intake.ask(engine, images.pixels)
-        good = [index for index in range(len(images.pixels)) if index not in images.refused]
-        rows = np.full((len(images.pixels), COLUMNS), np.nan, np.float32)
-        if good:
-            rows[good] = await self.intake.ask(engine, images.pixels[good])
-        return rows
 
     async def _decode(self, request: Request, items: Sequence[Item]) -> Images:
         return gather(items, await self.intake.look(request, items, DIGIT_LOOK, Allowance()))

@@ -28,6 +28,7 @@ from service.engine import Engine, Models
 from service.errors import spaced
 from service.inference import INPUT, PROBABILITIES, json_response
 from service.intake import Intake
+from service.judging import judge
 from service.problems import NoModel, Problem
 from service.tfjson import (
     EMPTY,
@@ -119,8 +120,8 @@ class V1:
         engine = self._engine(request)  # the same for the whole request, whatever is published meanwhile
 
         async def respond(asked: Asked) -> Response:
-            pixels = await inference.decode(self.intake, request, [asked.content])
-            rows = probabilities_of(await self.intake.ask(engine, pixels))
+            images = await inference.decode(self.intake, request, [asked.content])
+            rows = probabilities_of(await judge(self.intake, engine, images))
             return as_written(await self.intake.write(len(rows), write, asked.key, rows))
 
         headers = dict(request.scope["headers"])

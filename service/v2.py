@@ -26,6 +26,7 @@ from service.endpoints import Operation, Protocol
 from service.engine import Engine, Models
 from service.inference import INPUT, json_response
 from service.intake import Intake
+from service.judging import judge
 from service.problems import Problem
 from service.tensors import JSON_LENGTH, OUTPUTS, Asked
 
@@ -152,8 +153,8 @@ class V2:
 
         async def respond(asked: Asked) -> Response:
             deadline = time.monotonic() + asked.timeout if asked.timeout else None
-            pixels = await inference.decode(self.intake, request, asked.contents)
-            rows = await self.intake.ask(engine, pixels, deadline)
+            images = await inference.decode(self.intake, request, asked.contents)
+            rows = await judge(self.intake, engine, images, deadline)
             return await self._respond(engine, asked, rows, headers.get(b"accept-encoding", b""))
 
         return await self.intake.serve(request, headers, read, respond)

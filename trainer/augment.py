@@ -19,7 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.image import BOX_SIDE, Pixels, area_weights, cubic_weights
+from digits.image import BOX_SIDE, Pixels
+from digits.resampling import area_weights, cubic_weights
 from digits.sizes import SIDE
 
 Floats = Any  # (n, 28, 28) float32 in [0, 1], or what its comment says, of NumPy or of a library like it

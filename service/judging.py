@@ -1,0 +1,44 @@
+"""From the images of a request to the network's judgements of them, asked twice where it is unsure.
+
+    images -> judged -> of which it is unsure -> their whole pictures, judged -> the surer of both
+
+How images came about, and what is told of them, is not for here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from digits.judgements import COLUMNS, Judgements, is_surer, may_be_surer
+from service.engine import Engine
+from service.intake import Intake
+from service.items import Images
+
+
+async def judge(intake: Intake, engine: Engine, images: Images, deadline: float | None = None) -> Judgements:
+    """Return (n, 11) judgements, NaN for what was refused; `images` tells of the looks that these come from.
+
+    Raises `Late` if their turn does not come before a deadline on the monotonic clock.
+    """
+    rows = await judge_readable(intake, engine, images, deadline)
+    wholes = images.wholes
+    unsure = [index for index in wholes if may_be_surer(rows[index])]
+    if not unsure:
+        return rows
+    again = await intake.ask(engine, np.stack([wholes[index].pixels for index in unsure]), deadline)
+    rows = rows.copy()  # it may be a part of what others were given, too
+    for index, row in zip(unsure, again, strict=True):
+        if is_surer(row, rows[index]):
+            rows[index] = row
+            images.replace(index, wholes[index])
+    return rows
+
+
+async def judge_readable(intake: Intake, engine: Engine, images: Images, deadline: float | None) -> Judgements:
+    if not images.refused:
+        return await intake.ask(engine, images.pixels, deadline)
+    good = [index for index in range(len(images)) if index not in images.refused]
+    rows = np.full((len(images), COLUMNS), np.nan, np.float32)
+    if good:
+        rows[good] = await intake.ask(engine, images.pixels[good], deadline)
+    return rows
