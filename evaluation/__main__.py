@@ -15,7 +15,7 @@ from digits.errors import Refused
 from digits.network import Network
 from digits_client import Client, DigitsError
 from digits_client._client import URL
-from evaluation import ablation, grain, rendered, sets, signs, steps
+from evaluation import ablation, grain, rendered, sets, signs, steps, whole
 
 
 def main() -> int:
@@ -29,8 +29,8 @@ def main() -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(prog="python -m evaluation", description=str(__doc__))
-    commands = whole.add_subparsers(required=True)
+    everything = argparse.ArgumentParser(prog="python -m evaluation", description=str(__doc__))
+    commands = everything.add_subparsers(required=True)
     add_sets(commands.add_parser("sets", help="ask a running service about labelled images"))
     ablating = commands.add_parser("ablation", help="what each step of reading gives")
     ablating.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
@@ -45,12 +45,16 @@ def parser() -> argparse.ArgumentParser:
     graining.set_defaults(do=lambda given: print(grain.report(reader(), given.count)))
     signing = commands.add_parser("signs", help="how many printed signs are refused that are no digits")
     signing.set_defaults(do=do_signs)
+    looking = commands.add_parser("whole", help="what a second look at the whole picture gives")
+    looking.add_argument("sets", nargs="*", type=Path, metavar="SET", help="zip or folder, with labels.csv")
+    looking.add_argument("--count", type=int, default=400, help="digits of MNIST")
+    looking.set_defaults(do=do_whole)
     stepping = commands.add_parser("steps", help="draw how pictures are read, step by step")
     stepping.add_argument("pictures", nargs="+", type=Path)
     stepping.add_argument("image", type=Path)
     stepping.add_argument("--numbers", action="store_true", help="draw how numbers are read")
     stepping.set_defaults(do=do_steps)
-    return whole
+    return everything
 
 
 def add_sets(command: argparse.ArgumentParser) -> None:
@@ -73,9 +77,11 @@ def do_sets(given: argparse.Namespace) -> None:
 
 
 def do_signs(given: argparse.Namespace) -> None:
-    found = served()
-    least = found.manifest.get("thresholds", {}).get("presence", 0.0)
-    print(signs.report(network.load(found.h5), least))
+    print(signs.report(reader(), threshold()))
+
+
+def do_whole(given: argparse.Namespace) -> None:
+    print(whole.report(reader(), threshold(), given.count, given.sets))
 
 
 def do_steps(given: argparse.Namespace) -> None:
@@ -89,6 +95,11 @@ def do_steps(given: argparse.Namespace) -> None:
 def reader() -> Network:
     """Return the network that a service would serve. Raises `BadBundle` and `BadModel`."""
     return network.load(served().h5)
+
+
+def threshold() -> float:
+    """Return the presence below which an image holds no digit for it."""
+    return float(served().manifest.get("thresholds", {}).get("presence", 0.0))
 
 
 def served() -> Bundle:

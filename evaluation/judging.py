@@ -11,17 +11,18 @@ from digits.judgements import DIGITS, Judgements, is_surer, may_be_surer
 from digits.network import Network
 
 
-def judge(reader: Network, sights: Sequence[Sight]) -> Judgements:
-    """Return (n, 11) judgements of n pictures, n ≥ 1."""
-    rows = reader.judge(np.stack([sight.pixels for sight in sights]))
-    for row, sight in zip(rows, sights, strict=True):
+def judge(reader: Network, sights: Sequence[Sight]) -> tuple[Judgements, list[Sight]]:
+    """Return (n, 11) judgements of n pictures, n ≥ 1, and the sights that they are of."""
+    rows, counting = reader.judge(np.stack([sight.pixels for sight in sights])), list(sights)
+    for index, (row, sight) in enumerate(zip(rows, sights, strict=True)):
         if sight.whole and may_be_surer(row):
             (again,) = reader.judge(sight.whole.pixels[np.newaxis])
             if is_surer(again, row):
-                row[:] = again
-    return rows
+                row[:], counting[index] = again, sight.whole
+    return rows, counting
 
 
 def read(reader: Network, sights: Sequence[Sight]) -> list[int]:
     """Return the most probable digit of each of n pictures, n ≥ 1, as if nothing were refused."""
-    return [int(digit) for digit in judge(reader, sights)[:, DIGITS].argmax(1)]
+    rows, _ = judge(reader, sights)
+    return [int(digit) for digit in rows[:, DIGITS].argmax(1)]

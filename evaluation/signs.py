@@ -47,7 +47,8 @@ def report(reader: Network, least: float) -> str:
 
 def presences(reader: Network, signs: Iterable[str]) -> NDArray[np.float32]:
     font = ImageFont.truetype(FONT, SIZE)
-    return judging.judge(reader, [image.look(printed(sign, font)) for sign in signs])[:, PRESENCE]
+    judgements, _ = judging.judge(reader, [image.look(printed(sign, font)) for sign in signs])
+    return judgements[:, PRESENCE]
 
 
 def printed(sign: str, font: ImageFont.FreeTypeFont) -> Image.Image:

@@ -20,7 +20,7 @@ from digits.network import Network
 from digits_client import Client, Identity, Prediction, Reading
 from digits_client._evaluate import NONE, as_matrix
 from digits_client._sets import Sample
-from evaluation import ablation, rendered, sets, signs, steps
+from evaluation import ablation, rendered, sets, signs, steps, whole
 from evaluation.drawing import SURROUNDINGS, number, picture, written
 from evaluation.sets import Measured
 from tests.hostile import encoded
@@ -197,3 +197,24 @@ def test_signs_are_refused_below_the_threshold_and_all_of_them_are_counted(shipp
     assert signs.report(shipped, least=1.1).count("| 100.0 |") == len(signs.BLOCKS)
     letters = signs.presences(shipped, "\u05d0\u0416\u0429")  # Alef, Zhe and Shcha
     assert letters.max() < 0.5 < signs.presences(shipped, "0123456789").min()
+
+
+def shares(table: str) -> dict[str, tuple[float, float]]:
+    """Return what is read correctly by the first look and by both, by the name of the pictures."""
+    rows = (row.strip("| ").split(" | ") for row in table.splitlines()[2:])
+    return {name: (float(first), float(both)) for name, first, both in rows}
+
+
+def test_digits_that_something_lies_upon_are_read_more_often_by_both_looks(shipped: Network) -> None:
+    found = shares(whole.report(shipped, threshold=0.05, count=60, paths=[]))
+    assert list(found) == [f"MNIST, {name}" for name in whole.SPOILT]
+    assert all(first <= both for first, both in found.values())
+    assert found["MNIST, a stripe"][0] + 10 <= found["MNIST, a stripe"][1] < found["MNIST, haze"][1]
+
+
+def test_of_letters_what_gets_no_digit_is_right(shipped: Network, tmp_path: Path) -> None:
+    paths = [write_set(tmp_path / "digits.zip", LABELS.tolist()), write_set(tmp_path / "letters.zip", ["A"] * 30)]
+    read, refused = (shares(whole.report(shipped, least, 1, paths)) for least in (0.0, 1.1))
+    assert read["digits, 50 x 50"][1] >= 90 > 10 >= read["letters, 50 x 50"][1]
+    assert refused["digits, 50 x 50"] == (0.0, 0.0)
+    assert refused["letters, 50 x 50"] == (100.0, 100.0)

@@ -107,7 +107,9 @@ def test_numbers_do_not_become_digits(shipped: Network) -> None:
     seen = [look(pair) for pair in pairs]
     assert any(sight.whole for sight in seen)
     first = shipped.judge(np.stack([sight.pixels for sight in seen]))
-    assert (judge(shipped, seen) == first).all()
+    both, counting = judge(shipped, seen)
+    assert (both == first).all()
+    assert counting == seen
 
 
 @pytest.mark.parametrize(
