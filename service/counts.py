@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from digits.image import Pixels
@@ -47,6 +48,17 @@ class Counts:
             return rows
 
         return counted
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Count what is asked meanwhile as one request, answered or failed: neither, if whoever asked went away."""
+        start = time.perf_counter_ns()
+        try:
+            yield
+        except Exception:
+            self.failed.add(time.perf_counter_ns() - start)
+            raise
+        self.answered.add(time.perf_counter_ns() - start)
 
     def by_size(self) -> list[tuple[int, int, int]]:
         """Return the size, number and nanoseconds of all batches, by size."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable, Sequence, Sized
 from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import chain
@@ -176,15 +175,9 @@ class Intake:
 
         Raises `Late` if their turn does not come before a deadline on the monotonic clock.
         """
-        start = time.perf_counter_ns()
-        try:
-            rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline, deadline=deadline)
-            if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
-                raise RuntimeError("the network answered with what is no number")
-        except Exception:  # but not who went away: that is neither answered nor failed
-            engine.counts.failed.add(time.perf_counter_ns() - start)
-            raise
-        engine.counts.answered.add(time.perf_counter_ns() - start)
+        rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline, deadline=deadline)
+        if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
+            raise RuntimeError("the network answered with what is no number")
         return rows
 
     async def write(self, count: int, function: Callable[..., T], *arguments: Any) -> T:

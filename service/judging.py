@@ -20,13 +20,31 @@ async def judge(intake: Intake, engine: Engine, images: Images, deadline: float 
 
     Raises `Late` if their turn does not come before a deadline on the monotonic clock.
     """
-    rows = await judge_readable(intake, engine, images, deadline)
+    if len(images.refused) == len(images):
+        return unread(len(images))
+    with engine.counts.request():
+        rows = await first_look(intake, engine, images, deadline)
+        return await second_look(intake, engine, images, rows, deadline)
+
+
+async def first_look(intake: Intake, engine: Engine, images: Images, deadline: float | None) -> Judgements:
+    if not images.refused:
+        return await intake.ask(engine, images.pixels, deadline)
+    rows, good = unread(len(images)), [index for index in range(len(images)) if index not in images.refused]
+    rows[good] = await intake.ask(engine, images.pixels[good], deadline)
+    return rows
+
+
+async def second_look(
+    intake: Intake, engine: Engine, images: Images, rows: Judgements, deadline: float | None
+) -> Judgements:
+    """Return the judgements, with those of whole pictures where they are surer."""
     wholes = images.wholes
     unsure = [index for index in wholes if may_be_surer(rows[index])]
     if not unsure:
         return rows
     again = await intake.ask(engine, np.stack([wholes[index].pixels for index in unsure]), deadline)
-    rows = rows.copy()  # it may be a part of what others were given, too
+    rows = rows.copy()  # the rows of a batch are parts of one array
     for index, row in zip(unsure, again, strict=True):
         if is_surer(row, rows[index]):
             rows[index] = row
@@ -34,11 +52,5 @@ async def judge(intake: Intake, engine: Engine, images: Images, deadline: float 
     return rows
 
 
-async def judge_readable(intake: Intake, engine: Engine, images: Images, deadline: float | None) -> Judgements:
-    if not images.refused:
-        return await intake.ask(engine, images.pixels, deadline)
-    good = [index for index in range(len(images)) if index not in images.refused]
-    rows = np.full((len(images), COLUMNS), np.nan, np.float32)
-    if good:
-        rows[good] = await intake.ask(engine, images.pixels[good], deadline)
-    return rows
+def unread(count: int) -> Judgements:
+    return np.full((count, COLUMNS), np.nan, np.float32)

@@ -88,7 +88,10 @@ class Reader:
     async def _ask(self, engine: Engine, surveys: Sequence[Survey | BadImage]) -> list[Judgements]:
         """Return the judgements of the candidates of each image; all go through the network together."""
         pixels = await self.intake.in_background(together, surveys)
-        rows = await self.intake.ask(engine, pixels) if len(pixels) else np.zeros((0, COLUMNS), np.float32)
+        rows = np.zeros((0, COLUMNS), np.float32)
+        if len(pixels):
+            with engine.counts.request():
+                rows = await self.intake.ask(engine, pixels)
         counts = [survey.count if isinstance(survey, Survey) else 0 for survey in surveys]
         return [rows[start:end] for start, end in pairwise(np.cumsum([0, *counts]).tolist())]
 

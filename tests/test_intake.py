@@ -22,6 +22,7 @@ from service.bodies import BODIES
 from service.engine import Engine
 from service.intake import Intake
 from service.items import SHORT, Images, Item, find_reader, from_json
+from service.judging import judge
 from service.looks import FREE, Allowance, Look
 from service.looks import LARGE as LARGE_PICTURE
 from service.settings import Settings
@@ -102,20 +103,20 @@ async def test_who_goes_away_while_a_body_arrives_makes_room(intake: Intake) -> 
 
 
 async def test_who_went_away_counts_neither_as_answered_nor_as_failed(intake: Intake) -> None:
-    def judge(pixels: Pixels) -> Judgements:
+    def run(pixels: Pixels) -> Judgements:
         value = np.nan if pixels.any() else 0.5
         return np.full((len(pixels), COLUMNS), value, np.float32)
 
-    engine = Engine(judge, {}, Path())
-    gone = asyncio.ensure_future(intake.ask(engine, PIXELS))
+    engine = Engine(run, {}, Path())
+    gone = asyncio.ensure_future(judge(intake, engine, Images(PIXELS)))
     await asyncio.sleep(0)  # lets it begin
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert (engine.counts.answered.count, engine.counts.failed.count) == (0, 0)
-    await intake.ask(engine, PIXELS)
+    await judge(intake, engine, Images(PIXELS))
     with pytest.raises(RuntimeError, match="no number"):
-        await intake.ask(engine, PIXELS + np.uint8(1))
+        await judge(intake, engine, Images(PIXELS + np.uint8(1)))
     assert (engine.counts.answered.count, engine.counts.failed.count) == (1, 1)
 
 

@@ -70,3 +70,13 @@ async def test_an_explanation_shows_the_look_that_counts(default: httpx.AsyncCli
         response = await default.post("/predict", content=npy(shown), headers={"content-type": "application/x-npy"})
         (same,) = response.json()["predictions"]
         assert same["probabilities"] == pytest.approx(item["probabilities"], abs=1e-6)
+
+
+async def test_a_request_that_is_asked_about_twice_is_counted_once(default: httpx.AsyncClient) -> None:
+    async def answered() -> int:
+        (stats,) = (await default.get("/v2/models/digits/stats")).json()["model_stats"]
+        return int(stats["inference_stats"]["success"]["count"])
+
+    before = await answered()
+    await predictions(default, HAZY)
+    assert await answered() == before + 1
