@@ -22,7 +22,7 @@ def sureness(judgement: Judgements) -> float:
 
 
 def may_be_surer(first: Judgements) -> bool:
-    """Tell whether a second look at an image could count, however sure it is."""
+    """Tell whether a second look at an image could count; none is surer than 1."""
     return sureness(first) < 1 / SURER
 
 

@@ -62,6 +62,7 @@ def zigzag(pixels: Pixels, random: Generator) -> Pixels:
 
 
 def stretched(pixels: Pixels, random: Generator) -> Pixels:
+    """Let the digit fill the picture, at the cost of its proportions."""
     return filling(pixels, SIDE)
 
 
