@@ -71,7 +71,7 @@ class Sight:
     pixels: Pixels
     unchanged: bool = False  # because the picture has the geometry of MNIST
     inverted: bool = False  # because its ink is darker than its paper
-    box: Box | None = None  # of the digit, in pixels of the picture; None where there is no ink, and if unchanged
+    box: Box | None = None  # of what is in them, in pixels of the picture; None where there is no ink, and if unchanged
     shift: tuple[int, int] = (0, 0)  # of the digit from the middle of the 28x28, to the right and down
     lines: int = 0  # ruled lines and frames that were removed
     others: int = 0  # further digits that there seem to be
@@ -128,7 +128,7 @@ def look(image: Image.Image) -> Sight:
 def beside_whole(sight: Sight, array: Grey, size: tuple[int, int]) -> Sight:
     """Return the sight of a picture of this size with that of the whole of it, whose brightness is given.
 
-    In this nothing is told of other digits: of several as one, the network is not sure.
+    In this nothing is told of other digits: where the network is sure of the whole, there is hardly more than one.
     """
     if sight.box is None or not (found := shrunk(array)):
         return sight

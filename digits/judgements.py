@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,11 +23,16 @@ def sureness(judgement: Judgements) -> float:
     return float(judgement[DIGITS].max() * judgement[PRESENCE])
 
 
-def may_be_surer(first: Judgements) -> bool:
-    """Tell whether a second look at an image could count; none is surer than 1."""
-    return sureness(first) < 1 / SURER
+def unsure(judgements: Judgements, indices: Iterable[int]) -> list[int]:
+    """Return at which of the indices a second look could count: none is surer than 1."""
+    return [index for index in indices if sureness(judgements[index]) < 1 / SURER]
 
 
-def is_surer(second: Judgements, first: Judgements) -> bool:
-    """Tell whether the judgement (11,) of a second look at an image counts, not that of the first."""
-    return sureness(second) >= SURE and sureness(second) > SURER * sureness(first)
+def take_surer(judgements: Judgements, indices: Sequence[int], second: Judgements) -> list[int]:
+    """Replace the judgements at the indices by those of a second look that are surer; return where."""
+    taken = []
+    for index, row in zip(indices, second, strict=True):
+        if sureness(row) >= max(SURE, SURER * sureness(judgements[index])):
+            judgements[index] = row
+            taken.append(index)
+    return taken

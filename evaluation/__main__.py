@@ -77,11 +77,13 @@ def do_sets(given: argparse.Namespace) -> None:
 
 
 def do_signs(given: argparse.Namespace) -> None:
-    print(signs.report(reader(), threshold()))
+    found = served()
+    print(signs.report(network.load(found.h5), threshold(found)))
 
 
 def do_whole(given: argparse.Namespace) -> None:
-    print(whole.report(reader(), threshold(), given.count, given.sets))
+    found = served()
+    print(whole.report(network.load(found.h5), threshold(found), given.count, given.sets))
 
 
 def do_steps(given: argparse.Namespace) -> None:
@@ -97,9 +99,9 @@ def reader() -> Network:
     return network.load(served().h5)
 
 
-def threshold() -> float:
-    """Return the presence below which an image holds no digit for it."""
-    return float(served().manifest.get("thresholds", {}).get("presence", 0.0))
+def threshold(model: Bundle) -> float:
+    """Return the presence below which an image holds no digit."""
+    return float(model.manifest.get("thresholds", {}).get("presence", 0.0))
 
 
 def served() -> Bundle:

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from digits.image import Sight
-from digits.judgements import DIGITS, Judgements, is_surer, may_be_surer
+from digits.judgements import DIGITS, Judgements, take_surer, unsure
 from digits.network import Network
 
 
 def judge(reader: Network, sights: Sequence[Sight]) -> tuple[Judgements, list[Sight]]:
     """Return (n, 11) judgements of n pictures, n ≥ 1, and the sights that they are of."""
     rows, counting = reader.judge(np.stack([sight.pixels for sight in sights])), list(sights)
-    for index, (row, sight) in enumerate(zip(rows, sights, strict=True)):
-        if sight.whole and may_be_surer(row):
-            (again,) = reader.judge(sight.whole.pixels[np.newaxis])
-            if is_surer(again, row):
-                row[:], counting[index] = again, sight.whole
+    wholes = {index: sight.whole for index, sight in enumerate(sights) if sight.whole}
+    if asked := unsure(rows, wholes):
+        again = reader.judge(np.stack([wholes[index].pixels for index in asked]))
+        for index in take_surer(rows, asked, again):
+            counting[index] = wholes[index]
     return rows, counting
 
 

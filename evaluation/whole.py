@@ -1,7 +1,7 @@
 """How often digits are read that something lies upon, or that fill their picture: by the first look, and by both.
 
 The digits are MNIST's that the trainer holds out, and those of sets, cut out along their ink. Letters among these are
-there to be refused. Knows nothing of how digits are read.
+there to be refused.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def splashes(pixels: Pixels, random: Generator) -> Pixels:
 
 
 def stripe(pixels: Pixels, random: Generator) -> Pixels:
-    """Invert a stripe of three pixels, leaning by up to 34 degrees."""
+    """Invert a stripe of three pixels, leaning by up to 29 degrees."""
     middle, lean = random.uniform(4, 24), 14 * np.sin(random.uniform(-0.6, 0.6))
     return np.where(line([(middle - lean, 0), (middle + lean, SIDE)], 3), 255 - pixels, pixels)
 

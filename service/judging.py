@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from digits.judgements import COLUMNS, Judgements, is_surer, may_be_surer
+from digits.judgements import COLUMNS, Judgements, take_surer, unsure
 from service.engine import Engine
 from service.intake import Intake
 from service.items import Images
@@ -24,7 +24,7 @@ async def judge(intake: Intake, engine: Engine, images: Images, deadline: float 
         return unread(len(images))
     with engine.counts.request():
         rows = await first_look(intake, engine, images, deadline)
-        return await second_look(intake, engine, images, rows, deadline)
+        return await second_look(intake, engine, images, rows)
 
 
 async def first_look(intake: Intake, engine: Engine, images: Images, deadline: float | None) -> Judgements:
@@ -35,19 +35,12 @@ async def first_look(intake: Intake, engine: Engine, images: Images, deadline: f
     return rows
 
 
-async def second_look(
-    intake: Intake, engine: Engine, images: Images, rows: Judgements, deadline: float | None
-) -> Judgements:
-    """Return the judgements, with those of whole pictures where they are surer."""
+async def second_look(intake: Intake, engine: Engine, images: Images, rows: Judgements) -> Judgements:
+    """Return the judgements, with those of whole pictures where they are surer; whose turn has come is answered."""
     wholes = images.wholes
-    unsure = [index for index in wholes if may_be_surer(rows[index])]
-    if not unsure:
-        return rows
-    again = await intake.ask(engine, np.stack([wholes[index].pixels for index in unsure]), deadline)
-    rows = rows.copy()  # the rows of a batch are parts of one array
-    for index, row in zip(unsure, again, strict=True):
-        if is_surer(row, rows[index]):
-            rows[index] = row
+    if asked := unsure(rows, wholes):
+        again = await intake.ask(engine, np.stack([wholes[index].pixels for index in asked]))
+        for index in take_surer(rows, asked, again):
             images.replace(index, wholes[index])
     return rows
 

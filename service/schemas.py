@@ -52,11 +52,13 @@ class Explanation(BaseModel):
     )
     inverted: bool = Field(description="whether the ink was darker than the paper")
     box: tuple[float, float, float, float] | None = Field(
-        description="left, top, width and height of the digit, in pixels of the upright image"
+        description="left, top, width and height of the digit, in pixels of the upright image; "
+        "of all of it where the whole image was read"
     )
     scale: float = Field(description="pixels of the network per pixel of the image", gt=0)
     shift: tuple[int, int] = Field(
-        description="how far the digit was moved from the middle of the 28 x 28 pixels, right and down"
+        description="how far the digit was moved from the middle of the 28 x 28 pixels, right and down; "
+        "0 where the whole image was read"
     )
     lines_removed: int = Field(description="how many ruled lines and frame lines were removed", ge=0)
     ink: float = Field(description="contrast between ink and paper", ge=0, le=1)

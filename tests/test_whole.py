@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from digits import image
+from digits.decode import identify
 from digits.image import Pixels, Sight
-from digits.judgements import PRESENCE, Judgements, is_surer, may_be_surer
+from digits.judgements import DIGITS, PRESENCE, Judgements, take_surer, unsure
 from digits.network import Network
 from evaluation.judging import judge, read
+from evaluation.whole import filling
 from tests.models import mnist
 
 COUNT = 100
@@ -26,12 +30,6 @@ def whole_of(pixels: Pixels) -> Sight:
     sight = look(pixels).whole
     assert sight is not None
     return sight
-
-
-def filling(pixels: Pixels, side: int) -> Image.Image:
-    """Cut a digit out along its ink, and stretch it to a square."""
-    top, bottom, left, right = image.bounds(pixels > 60)
-    return Image.fromarray(pixels[top:bottom, left:right]).resize((side, side), Image.Resampling.BICUBIC)
 
 
 def in_haze(pixels: Pixels) -> Pixels:
@@ -89,7 +87,7 @@ def test_of_these_there_is_nothing_but_the_first_look(pixels: Pixels) -> None:
 @pytest.mark.parametrize("side", [28, 50])
 def test_digits_that_fill_their_picture_are_read(side: int, shipped: Network) -> None:
     pixels, labels = mnist(COUNT)
-    seen = [image.look(filling(one, side)) for one in pixels]
+    seen = [look(filling(one, side)) for one in pixels]
     first = shipped(np.stack([sight.pixels for sight in seen])).argmax(1)
     assert (first == labels).mean() <= 0.96 < 0.98 <= np.mean(np.equal(read(shipped, seen), labels))
 
@@ -118,11 +116,43 @@ def test_numbers_do_not_become_digits(shipped: Network) -> None:
 )
 def test_a_second_look_counts_if_it_is_twice_as_sure_and_sure_enough(second: tuple[float, float], counts: bool) -> None:
     """The first is sure to 0.5 x 0.4."""
-    first = judgement(3, 0.5, 0.4)
-    assert may_be_surer(first)
-    assert is_surer(judgement(7, *second), first) == counts
+    rows = np.stack([judgement(1, 0.9, 0.9), judgement(3, 0.5, 0.4)])
+    assert unsure(rows, [0, 1]) == [1]
+    assert take_surer(rows, [1], judgement(7, *second)[np.newaxis]) == ([1] if counts else [])
+    assert rows[:, DIGITS].argmax(1).tolist() == [1, 7 if counts else 3]
 
 
 def test_a_sure_first_look_is_the_last() -> None:
-    assert not may_be_surer(judgement(3, 0.9, 0.6))
-    assert not is_surer(judgement(7, 1.0, 1.0), judgement(3, 0.9, 0.6))
+    rows = judgement(3, 0.9, 0.6)[np.newaxis]
+    assert unsure(rows, [0]) == []
+    assert take_surer(rows, [0], judgement(7, 1.0, 1.0)[np.newaxis]) == []
+
+
+@pytest.mark.parametrize("side", [28, 60])
+def test_of_grain_there_is_no_whole(side: int) -> None:
+    assert look(np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)).whole is None
+
+
+@pytest.mark.parametrize("paper", [90, 120, 135, 160])
+@pytest.mark.parametrize("step", [-80, 80])
+def test_ink_is_what_is_farthest_from_the_paper(paper: int, step: int) -> None:
+    noise = np.random.default_rng(0).integers(-2, 3, SEVEN.shape)
+    whole = whole_of((paper + noise + step * (SEVEN > 0)).astype(np.uint8))
+    assert whole.inverted == (step < 0)
+    assert ((whole.pixels > 127) == (SEVEN > 0)).all()
+
+
+@pytest.mark.parametrize(("height", "there"), [(17, False), (18, True)])
+def test_ink_spans_18_pixels_at_least(height: int, there: bool) -> None:
+    picture = np.zeros((28, 28), np.uint8)
+    picture[5 : 5 + height, 12:15] = 200
+    assert (look(picture).whole is not None) == there
+
+
+def test_the_whole_of_a_large_jpeg_is_all_of_it() -> None:
+    """Which is decoded at a fraction of its size."""
+    file = io.BytesIO()
+    Image.fromarray(255 - SEVEN[2:27]).resize((2001, 3003)).save(file, "JPEG")
+    whole = image.see(identify(file.getvalue())).whole
+    assert whole is not None
+    assert whole.box == (0, 0, 2001, 3003)
