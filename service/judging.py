@@ -23,13 +23,15 @@ async def judge(intake: Intake, engine: Engine, images: Images, deadline: float 
     if len(images.refused) == len(images):
         return unread(len(images))
     with engine.counts.request():
-        rows = await first_look(intake, engine, images, deadline)
-        return await second_look(intake, engine, images, rows)
+        if images.refused:
+            rows = await first_look(intake, engine, images, deadline)
+        else:
+            rows = await intake.ask(engine, images.pixels, deadline)
+        return await second_look(intake, engine, images, rows) if images.sights else rows
 
 
 async def first_look(intake: Intake, engine: Engine, images: Images, deadline: float | None) -> Judgements:
-    if not images.refused:
-        return await intake.ask(engine, images.pixels, deadline)
+    """Judge what was not refused."""
     rows, good = unread(len(images)), [index for index in range(len(images)) if index not in images.refused]
     rows[good] = await intake.ask(engine, images.pixels[good], deadline)
     return rows
