@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.models import mnist
+from tests.server import ROOT
 from tests.test_parity import answers, calibrate, network_of, randomise
 from trainer.architectures import OURS, BadArchitecture, find
 
+EXAMPLE = str(ROOT / "docs" / "examples" / "nine_convolutions.py")
 TINY = """
 import keras
 
@@ -21,7 +23,7 @@ def build():
 """
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", [*OURS, EXAMPLE], ids=[*OURS, "of one's own"])
 def test_it_is_served_as_keras_has_it(name: str, tmp_path: Path) -> None:
     pixels, _ = mnist(64)
     model = find(name)(dropout=0.2)
@@ -37,7 +39,10 @@ def test_the_default_is_exactly_the_classic() -> None:
     assert [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] == [0.25, 0.25, 0.5]
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("cnn", 225_034), ("resnet", 1_221_322), ("efficientnet", 354_800)])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("cnn", 225_034), ("resnet", 1_221_322), ("efficientnet", 354_800), (EXAMPLE, 1_189_526)],
+)
 def test_each_is_as_large_as_it_says(name: str, parameters: int) -> None:
     assert find(name)(dropout=0.2).count_params() == parameters
 
