@@ -341,4 +341,4 @@ def test_where_only_the_service_is_installed_it_says_what_training_needs(tmp_pat
     command = [sys.executable, "-m", "trainer", "--quick", "--output", str(tmp_path / "models")]
     ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
     assert ended.returncode == 2
-    assert "error: keras is not installed; `make install` installs what training needs" in ended.stderr
+    assert "error: keras is not installed; `make train` installs what it takes" in ended.stderr

@@ -38,7 +38,7 @@ def main(given: list[str]) -> int:
     except ModuleNotFoundError as exc:
         if exc.name not in NEEDED:
             raise
-        say(f"error: {exc.name} is not installed; `make install` installs what training needs, some 2 GB")
+        say(f"error: {exc.name} is not installed; `make train` installs what it takes, some 2 GB")
     except (BadInput, Refused, OSError) as exc:
         say(f"error: {reason(exc)}")
     except KeyboardInterrupt:
