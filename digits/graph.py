@@ -21,7 +21,7 @@ from digits.errors import BadModel
 
 MAX_ELEMENTS = 1 << 20  # floats in one tensor of one image: 4 MiB
 MAX_TOTAL = 1 << 24  # floats in all of them together, which may be needed at once: 64 MiB
-MAX_WORK = 6_000_000_000  # multiplications for one image, about 0.15 s; the classic network takes 2.6 million
+MAX_WORK = 6_000_000_000  # multiplications for one image, some 0.15 s; the classic network takes 2.6 million
 MAX_NODES = 2_000
 
 Shape = tuple[int, ...]  # without the batch, channels last: (28, 28, 1)

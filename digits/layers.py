@@ -17,6 +17,7 @@ from digits.errors import BadModel
 from digits.graph import Array, Graph, Shape, Tensor
 
 MAX_NUMBER = 3.0e38  # float32 holds little more
+STEP = 20  # multiplications of matrices that take no longer than one step of a window over a channel by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ def by_channel(graph: Graph, layer: Layer, x: Tensor, name: str, *, bias: bool) 
         inputs.append(graph.constant(layer.weight("bias", (c * many,))))
     (rows, columns), pads = windows(layer, (h, w))
     return graph.add(
-        "Conv", inputs, (rows, columns, c * many), each=math.prod(size),
+        "Conv", inputs, (rows, columns, c * many), each=STEP * math.prod(size),
         strides=strides, dilations=dilation, group=c, pads=pads,
     )  # fmt: skip
 
@@ -233,7 +234,7 @@ def pool2d(graph: Graph, layer: Layer, x: Tensor) -> Tensor:
     (rows, columns), pads = windows(layer, (h, w))
     operator = "MaxPool" if layer.kind == "MaxPooling2D" else "AveragePool"  # neither counts what is padded
     return graph.add(
-        operator, [x], (rows, columns, c), each=math.prod(size),
+        operator, [x], (rows, columns, c), each=STEP * math.prod(size),
         kernel_shape=size, strides=strides, pads=pads,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ that takes many rows at once, and the results back to those who wait.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,6 +36,7 @@ class Caller:
     run: Run
     rows: Rows
     inline: int
+    turn: int
     future: asyncio.Future[Rows]
     deadline: float | None
     taken: int = 0
@@ -95,15 +97,18 @@ class Batcher:
         self._due = False  # whether the next turn of the loop dispatches
         self.depth = 0  # rows that wait
 
-    def submit(self, run: Run, rows: Rows, *, inline: int = 0, deadline: float | None = None) -> asyncio.Future[Rows]:
+    def submit(
+        self, run: Run, rows: Rows, *, inline: int = 0, turn: int = sys.maxsize, deadline: float | None = None
+    ) -> asyncio.Future[Rows]:
         """Return what `run` will make of the rows, which it may be given in parts and with those of others.
 
         So many as `inline` are run on the event loop, where no others wait or run: they take less
-        time than it costs to get to a thread and back. Whatever `run` raises is raised from there,
+        time than it costs to get to a thread and back. No batch has more than `turn` rows, lest others,
+        and whoever ends the process, wait long for it. Whatever `run` raises is raised from there,
         and `Late` where none of the rows has had its turn before the deadline, on the monotonic clock.
         """
         loop = asyncio.get_running_loop()
-        caller = Caller(run, rows, inline, loop.create_future(), deadline)
+        caller = Caller(run, rows, inline, turn, loop.create_future(), deadline)
         self._waiting.append(caller)
         self.depth += len(rows)
         if not self._due:
@@ -118,11 +123,15 @@ class Batcher:
         on_loop = idle == self.threads and self._waiting and depth <= self._waiting[0].inline
         share = depth if on_loop else max(SHARE, -(-depth // max(idle, 1)))
         while self._waiting and self._has_room():
-            if batch := self._collect(min(self.max_batch, share)):
+            if batch := self._collect(min(self._full(), share)):
                 self._start(batch)
 
     def _has_room(self) -> bool:
-        return self._running < self.threads or (self._running < 2 * self.threads and self.depth >= self.max_batch)
+        return self._running < self.threads or (self._running < 2 * self.threads and self.depth >= self._full())
+
+    def _full(self) -> int:
+        """Return how many rows the next batch has at most."""
+        return min(self.max_batch, self._waiting[0].turn)
 
     def _collect(self, room: int) -> list[Part]:
         """Fill a batch from the front of the queue, for one function; who has rows left queues again."""

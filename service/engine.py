@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -37,6 +38,7 @@ from service.problems import NoModel
 logger = logging.getLogger("uvicorn.error")  # where uvicorn says what happens to the server
 
 LOOP_SECONDS = 4e-3  # for a batch on the event loop, counted image by image; together they take about half of it
+TURN_SECONDS = 0.5  # for a batch in a thread: so long others wait for it, and a shutdown
 PATIENCE = 15.0  # seconds for which a start waits for its model before it answers that there is none
 LOOK_AGAIN = 5.0  # seconds; only for file systems that report no changes, and for a folder that was replaced
 HEADERS = {"Digits-Model-Version": "version", "Digits-Model-Sha256": "sha256"}
@@ -51,6 +53,7 @@ class Engine:
     manifest: Manifest
     path: Path  # the folder that holds the model, for its plots
     inline: int = 1  # images that it reads in no more time than the event loop can spare
+    turn: int = sys.maxsize  # images that it reads before others should have theirs
     counts: Counts = field(default_factory=Counts)  # of what `judge` was asked
 
     @cached_property
@@ -79,11 +82,12 @@ def load(found: Bundle, model: bytes) -> Engine:
     reader = Network(model)
     bundle.check_golden(found, reader)
     check_numbers(reader)
-    inline = int(LOOP_SECONDS / duration(reader.judge))
+    seconds = duration(reader.judge)
+    inline, turn = int(LOOP_SECONDS / seconds), max(1, int(TURN_SECONDS / seconds))
     facts = {"parameters": reader.parameters, "keras_version": reader.keras_version}
     manifest = found.manifest | {"model": facts | found.manifest["model"]}
     counts = Counts()
-    return Engine(counts.counting(reader.judge), manifest, found.path, inline, counts)
+    return Engine(counts.counting(reader.judge), manifest, found.path, inline, turn, counts)
 
 
 def check_numbers(reader: Network) -> None:

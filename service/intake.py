@@ -175,7 +175,9 @@ class Intake:
 
         Raises `Late` if their turn does not come before a deadline on the monotonic clock.
         """
-        rows = await self._batcher.submit(engine.judge, pixels, inline=engine.inline, deadline=deadline)
+        rows = await self._batcher.submit(
+            engine.judge, pixels, inline=engine.inline, turn=engine.turn, deadline=deadline
+        )
         if not math.isfinite(rows.item(rows.argmax())):  # which is the first NaN, if there is one
             raise RuntimeError("the network answered with what is no number")
         return rows

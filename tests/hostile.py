@@ -227,6 +227,14 @@ def with_wide_window(side: int, layers: int = 1) -> bytes:
     return model(config, arrays)
 
 
+def with_wide_pooling(side: int) -> bytes:
+    """Pool an image of a side with a window of that side, which takes its fourth power of additions."""
+    pooling = layer("AveragePooling2D", pool_size=side, strides=1, padding="same")
+    padding = layer("ZeroPadding2D", padding=(side - 28) // 2)
+    config = sequential(image_input(), padding, pooling, layer("GlobalAveragePooling2D"), dense())
+    return model(config, {"dense/kernel": np.zeros((1, 10), np.float32), "dense/bias": np.zeros(10, np.float32)})
+
+
 def flipped(data: bytes, seed: int) -> bytes:
     """Change from one to eight bytes, a third of the time within the first 2,048, where the structure is."""
     random = np.random.default_rng(seed)

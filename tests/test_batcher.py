@@ -109,6 +109,15 @@ async def test_a_large_caller_is_split_over_the_threads() -> None:
     assert gate.sizes == [50, 50]
 
 
+async def test_no_batch_has_more_rows_than_fit_into_a_turn() -> None:
+    gate = Gate()
+    with batcher(max_batch=64, threads=1) as batches:
+        task = asyncio.ensure_future(batches.submit(gate, rows(*range(100)), turn=40))
+        gate.opened.set()
+        assert (await task).ravel().tolist() == [2 * n for n in range(100)]
+    assert gate.sizes == [40, 40, 20]
+
+
 async def test_few_rows_run_on_the_loop_unless_others_run_already() -> None:
     threads: list[int] = []
 

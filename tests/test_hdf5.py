@@ -135,6 +135,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "too many calls": ("too_large", lambda: model(repeated(layer("Softmax"), 1_001))),
     "too many operations": ("too_large", lambda: model(repeated(layer("ReLU", threshold=1.0, max_value=2.0), 500))),
     "a convolution of everything with everything": ("too_large", lambda: hostile.with_wide_window(280)),
+    "a pooling of everything with everything": ("too_large", lambda: hostile.with_wide_pooling(160)),
     "many heavy layers": ("too_large", lambda: hostile.with_wide_window(200, layers=4)),
     "units negative": ("unsupported", lambda: model(sequential(image_input(), FLATTEN, dense(units=-10)))),
     "units absurd": ("mismatch", lambda: model(sequential(image_input(), FLATTEN, dense(units=10**18)))),

@@ -120,6 +120,17 @@ async def test_who_went_away_counts_neither_as_answered_nor_as_failed(intake: In
     assert (engine.counts.answered.count, engine.counts.failed.count) == (1, 1)
 
 
+async def test_a_network_is_asked_about_no_more_images_than_it_reads_in_a_turn(intake: Intake) -> None:
+    asked: list[int] = []
+
+    def run(pixels: Pixels) -> Judgements:
+        asked.append(len(pixels))
+        return np.full((len(pixels), COLUMNS), 0.5, np.float32)
+
+    await judge(intake, Engine(run, {}, Path(), turn=3), Images(np.repeat(PIXELS[:1], 7, axis=0)))
+    assert (sum(asked), max(asked)) == (7, 3)
+
+
 async def test_of_large_pictures_one_is_held_at_a_time(intake: Intake) -> None:
     held: list[weakref.ref[Image]] = []
 
