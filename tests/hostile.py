@@ -220,19 +220,21 @@ def with_wide_window(side: int, layers: int = 1) -> bytes:
         layer("Conv2D", name=f"conv{index}", filters=1, kernel_size=side, padding="same", use_bias=False)
         for index in range(layers)
     ]
-    padding = layer("ZeroPadding2D", padding=(side - 28) // 2)
-    config = sequential(image_input(), padding, *windows, layer("GlobalAveragePooling2D"), dense())
-    arrays: Arrays = {f"conv{index}/kernel": np.zeros((side, side, 1, 1), np.float32) for index in range(layers)}
-    arrays |= {"dense/kernel": np.zeros((1, 10), np.float32), "dense/bias": np.zeros(10, np.float32)}
-    return model(config, arrays)
+    kernels: Arrays = {f"conv{index}/kernel": np.zeros((side, side, 1, 1), np.float32) for index in range(layers)}
+    return over_padded(side, windows, kernels)
 
 
 def with_wide_pooling(side: int) -> bytes:
     """Pool an image of a side with a window of that side, which takes its fourth power of additions."""
-    pooling = layer("AveragePooling2D", pool_size=side, strides=1, padding="same")
+    return over_padded(side, [layer("AveragePooling2D", pool_size=side, strides=1, padding="same")], {})
+
+
+def over_padded(side: int, windows: list[Any], kernels: Arrays) -> bytes:
+    """Let layers see an image that is padded to a side; ten classes follow from the mean of what they give."""
     padding = layer("ZeroPadding2D", padding=(side - 28) // 2)
-    config = sequential(image_input(), padding, pooling, layer("GlobalAveragePooling2D"), dense())
-    return model(config, {"dense/kernel": np.zeros((1, 10), np.float32), "dense/bias": np.zeros(10, np.float32)})
+    config = sequential(image_input(), padding, *windows, layer("GlobalAveragePooling2D"), dense())
+    ends = {"dense/kernel": np.zeros((1, 10), np.float32), "dense/bias": np.zeros(10, np.float32)}
+    return model(config, kernels | ends)
 
 
 def flipped(data: bytes, seed: int) -> bytes:
